@@ -1,0 +1,57 @@
+"""Finishes what cookiecutter has just written: the secrets, the set-up, and what comes next."""
+
+# {% raw %}
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main(context: dict[str, Any]) -> int:
+    """Return the exit code for the process.
+
+    It is 0 even where the set-up could not be finished, for cookiecutter would delete the project;
+    with SET_UP_STRICT=1 in the environment, for CI, it is 1 then.
+    """
+    project = Path.cwd()
+    write_env(project / ".env", context["database_uri"])
+
+    # Not the folder of this script, which is the system's one for temporary files.
+    sys.path[0] = str(project)
+    sys.dont_write_bytecode = True
+    import set_up
+
+    started_in = Path(os.environ.get("PWD", project.parent))
+    if not context["set_up_now"]:
+        print(f"\nThe project is written. To set it up, run:\n\n  {set_up.again(started_in)}\n")
+        return 0
+    print(f"\nSetting up {context['project_name']}\n", flush=True)
+    failed = set_up.main(started_in)
+    return failed if os.environ.get("SET_UP_STRICT") == "1" else 0
+
+
+def write_env(path: Path, database_url: str) -> None:
+    """Write the file that holds the secrets, readable by its owner alone; keep one that is there."""
+    lines = {"SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": database_url}
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        file.write("# Secrets of this machine: never to be committed. .env.example says more.\n")
+        file.writelines(f"{name}={quoted(value)}\n" for name, value in lines.items())
+
+
+def quoted(value: str) -> str:
+    """The value in single quotes, as python-dotenv reads them."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+if __name__ == "__main__":
+    # {% endraw %}
+    sys.exit(main(json.loads(r"""{{ cookiecutter | tojson }}""")))

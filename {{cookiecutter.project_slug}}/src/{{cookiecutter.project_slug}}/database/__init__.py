@@ -1,0 +1,55 @@
+"""The database: the session, the base class of all models, and the migrations."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import MetaData, String
+from sqlalchemy.orm import DeclarativeBase, registry
+
+from ..config import PROJECT_ROOT
+from . import sqlite
+from .types import UtcDateTime
+
+# Constraints need names that are the same on every database, or no revision can drop them.
+# https://alembic.sqlalchemy.org/en/latest/naming.html
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The base class of the models: https://docs.sqlalchemy.org/en/21/orm/quickstart.html."""
+
+    registry = registry(
+        metadata=MetaData(naming_convention=NAMING_CONVENTION),
+        type_annotation_map={
+            str: String(255),  # MySQL has no string type without a length
+            datetime: UtcDateTime(),
+        },
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+migrate = Migrate(db=db, directory=str(PROJECT_ROOT / "migrations"))
+
+# `flask db init` starts from these files, should you ever delete migrations/ to begin anew.
+os.environ.setdefault("FLASK_DB_INIT_TEMPLATE", str(Path(__file__).parent / "migrations_template"))
+
+
+def init_app(app: Flask) -> None:
+    """Connect the application to its database."""
+    db.init_app(app)
+    migrate.init_app(app)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            sqlite.configure(db.engine)

@@ -1,0 +1,13 @@
+# https://alembic.sqlalchemy.org/en/latest/tutorial.html#editing-the-ini-file
+# The database's address is not here: it is DATABASE_URL in the environment.
+
+[alembic]
+# Files sort in the order in which they were made.
+file_template = %%(year)d%%(month).2d%%(day).2d_%%(hour).2d%%(minute).2d%%(second).2d_%%(rev)s_%%(slug)s
+timezone = UTC
+
+[post_write_hooks]
+hooks = ruff
+ruff.type = module
+ruff.module = ruff
+ruff.options = format --quiet REVISION_SCRIPT_FILENAME

@@ -1,0 +1,5 @@
+"""Alembic runs this file for each `flask db` command; what it does is in the package."""
+
+from {{ cookiecutter.project_slug }}.database import environment
+
+environment.run()

@@ -1,0 +1,65 @@
+"""Notes are written and read."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from {{ cookiecutter.project_slug }}.database import db
+from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
+
+
+def write(client: FlaskClient, title: str = "Milk", body: str = "", tags: str = "") -> int:
+    return client.post("/notes/new", data={"title": title, "body": body, "tags": tags}).status_code
+
+
+def test_without_notes_the_list_says_so(client: FlaskClient) -> None:
+    assert "There are none yet." in client.get("/notes").text
+
+
+def test_a_new_note_is_shown_and_listed(client: FlaskClient) -> None:
+    data = {"title": "Milk & bread", "body": "Two litres", "tags": "shop, today, shop"}
+    page = client.post("/notes/new", data=data, follow_redirects=True).text
+
+    assert "Milk &amp; bread" in page
+    assert "Two litres" in page
+    assert page.count("#shop") == page.count("#today") == 1
+    assert "Milk &amp; bread" in client.get("/notes").text
+
+
+def test_notes_share_their_tags(app: Flask, client: FlaskClient) -> None:
+    write(client, tags="shop")
+    write(client, tags="shop, today")
+
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Tag)) == 2
+
+
+def test_a_long_list_has_pages(client: FlaskClient) -> None:
+    for number in range(21):
+        write(client, title=f"Note {number}")
+
+    assert "Note 0<" not in client.get("/notes").text
+    assert "Note 0<" in client.get("/notes?page=2").text
+
+
+def test_a_note_without_a_title_is_not_stored(app: Flask, client: FlaskClient) -> None:
+    assert write(client, title="") == 422
+
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Note)) == 0
+
+
+def test_a_tag_that_is_too_long_is_explained(client: FlaskClient) -> None:
+    page = client.post("/notes/new", data={"title": "Milk", "tags": "x" * 51}).text
+
+    assert "A tag has at most 50 characters." in page
+
+
+def test_the_form_is_shown(client: FlaskClient) -> None:
+    assert "<form" in client.get("/notes/new").text
+
+
+def test_a_missing_note_is_not_found(client: FlaskClient) -> None:
+    assert client.get("/notes/1").status_code == 404
