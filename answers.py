@@ -84,9 +84,11 @@ def shown(answer: object) -> str:
 
 
 def of_name(answer: object) -> str:
+    if reason := of_text(answer):
+        return reason
     slug = slugify(str(answer), separator="_")
     reason = of_slug(slug)
-    return of_text(answer) or (f"gives the package name {slug!r}, which {reason}" if reason else "")
+    return f"gives the package name {slug!r}, which {reason}" if reason else ""
 
 
 def of_slug(answer: object) -> str:

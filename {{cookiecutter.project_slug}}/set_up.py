@@ -94,7 +94,7 @@ def install_packages(environment: Mapping[str, str]) -> None:
 
 def migrate_database(environment: Mapping[str, str]) -> None:
     """Run `database_steps` with the project's own Python."""
-    command = [BIN / "python", __file__, "--database-steps"]
+    command = [str(BIN / "python"), __file__, "--database-steps"]
     with tempfile.TemporaryFile() as errors:
         done = subprocess.run(  # noqa: S603
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stderr=errors
@@ -257,4 +257,7 @@ def quoted(path: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(database_steps() if "--database-steps" in sys.argv else main())
+    if "--database-steps" in sys.argv:
+        database_steps()
+    else:
+        sys.exit(main())

@@ -31,7 +31,7 @@ PORTABLE_DEFAULTS: dict[type, str] = {
     False_: "sa.false()",
 }
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("alembic.env")
 
 
 def run() -> None:
@@ -40,10 +40,9 @@ def run() -> None:
     options: dict[str, Any] = dict(current_app.extensions["migrate"].configure_args)
     options.setdefault("process_revision_directives", _process_revision_directives)
     options.setdefault("render_item", _render_item)
-    if _is_first_revision():
-        # Compare with nothing instead of the database, for tables of someone else may be in it:
-        # comparing with those would write a first revision that drops them.
-        options["autogenerate_plugins"] = []
+    if _is_first_revision() and _is_autogenerate():
+        _make_first_revision(options)
+        return
 
     if context.is_offline_mode():
         context.configure(
@@ -82,6 +81,19 @@ def _check_foreign_keys(connection: Connection) -> None:
             f"The revision leaves a row in table {broken[0]} that refers to a missing row in"
             f" {broken[2]}. Nothing was changed. Let the revision delete or mend such rows."
         )
+
+
+def _make_first_revision(options: dict[str, Any]) -> None:
+    """Write down the models, without a look at the database.
+
+    Tables of someone else may be in it, and a comparison would drop them. It may even be out of
+    reach, for what the models say doesn't depend on it.
+    """
+    context.configure(
+        url=db.engine.url, target_metadata=db.metadata, autogenerate_plugins=[], **options
+    )
+    migration_context = context.get_context()
+    list(migration_context.opts["fn"]((), migration_context))
 
 
 def _is_first_revision() -> bool:
@@ -126,8 +138,9 @@ def _render_item(kind: str, item: object, autogen_context: AutogenContext) -> st
 def _log_to_stderr() -> None:
     """Show what Alembic does, unless the application has already set up its logging."""
     logger = logging.getLogger("alembic")
-    if not logger.hasHandlers():
+    if not (logger.level or logging.root.handlers):
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
+        logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)

@@ -1,0 +1,206 @@
+"""What the tests share: users with an empty home, and projects made by the real command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
+
+# Of the machine's environment, what a new user's shell would not have.
+UNUSUAL = re.compile(
+    "VIRTUAL_ENV|PYTHON.*|UV|UV_RUN_.*|CI|PYTEST_.*|COV_.*|COOKIECUTTER.*|FLASK_.*|GIT_(?!SSL).*|XDG_.*"
+)
+
+
+def run(
+    command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, without a terminal; its two outputs are one."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=timeout,
+    )
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project that was made, and what its user sees and types."""
+
+    path: Path
+    env: Mapping[str, str]
+    output: str = ""
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return run(command, cwd=self.path, env=self.env)
+
+    def succeed(self, *command: str) -> str:
+        """Run a command that has to succeed, and return its output."""
+        done = self.run(*command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
+        return done.stdout
+
+    def flask(self, *arguments: str) -> str:
+        return self.succeed("uv", "run", "flask", *arguments)
+
+    def revisions(self) -> list[Path]:
+        return sorted((self.path / "migrations" / "versions").glob("*.py"))
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        """Edit a file of the project."""
+        path = self.path / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    @contextmanager
+    def serve(self) -> Iterator[Callable[[str], tuple[int, str]]]:
+        """Run the development server, and give a function that gets a path: (status, text)."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = ["uv", "run", "flask", "run", "--port", str(port)]
+        with subprocess.Popen(
+            command, cwd=self.path, env=self.env, stderr=subprocess.PIPE
+        ) as server:
+            try:
+                yield lambda path: get(port, path)
+            finally:
+                server.terminate()
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    """Get a path of the server on this port, as soon as it listens."""
+    deadline = time.monotonic() + 30
+    while True:
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        finally:
+            connection.close()
+
+
+@dataclass
+class User:
+    """Somebody with an empty home, in an empty folder."""
+
+    home: Path
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def run(
+        self, *command: str | Path, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return run(command, cwd=cwd or self.folder, env=self.env)
+
+    def cookiecutter(
+        self, *arguments: str, template: str | Path = TEMPLATE
+    ) -> subprocess.CompletedProcess[str]:
+        return self.run("cookiecutter", str(template), *arguments)
+
+    def project(self, *arguments: str) -> Project:
+        """Make a project with the default answers, but for the given ones."""
+        done = self.cookiecutter("--no-input", *arguments)
+        assert done.returncode == 0, done.stdout
+        (path,) = [path for path in self.folder.glob("[!.]*") if path.is_dir()]
+        return Project(path, self.env, done.stdout)
+
+    def files(self) -> list[Path]:
+        """All that is in the folder, and what cookiecutter keeps in the home."""
+        return [*self.folder.rglob("*"), *(self.home / ".cookiecutter_replay").rglob("*")]
+
+
+@pytest.fixture(scope="session")
+def new_user(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], User]:
+    """A function that makes a user; only the cache of packages is the machine's own."""
+    cache = subprocess.check_output(["uv", "cache", "dir"], encoding="utf-8").strip()
+
+    def make() -> User:
+        home = tmp_path_factory.mktemp("home")
+        folder = tmp_path_factory.mktemp("folder")
+        env = {name: value for name, value in os.environ.items() if not UNUSUAL.fullmatch(name)}
+        env |= {"HOME": str(home), "PWD": str(folder), "UV_CACHE_DIR": cache, "PYTHONWARNINGS": ""}
+        del env["PYTHONWARNINGS"]
+        env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
+        return User(home, folder, env)
+
+    return make
+
+
+@pytest.fixture
+def user(new_user: Callable[[], User]) -> User:
+    return new_user()
+
+
+@pytest.fixture(scope="session")
+def project(new_user: Callable[[], User]) -> Project:
+    """A project with default answers, set up; for tests that change nothing in it."""
+    return new_user().project()
+
+
+@pytest.fixture
+def fresh_project(user: User) -> Project:
+    """A project with default answers, set up; to be changed at will."""
+    return user.project()
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with the template as it stands, committed or not."""
+    path = tmp_path_factory.mktemp("git") / "cookiecutter-flask-migrate"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.check_output(listed, cwd=TEMPLATE, encoding="utf-8").split("\0"):
+        if name and (TEMPLATE / name).exists():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(TEMPLATE / name, path / name)
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "Template"]):
+        subprocess.run(["git", *identity, *command], cwd=path, check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PATH with what a new machine has: Python, git and the usual commands, no uv."""
+    folder = tmp_path_factory.mktemp("tools")
+    for name in (
+        "bash",
+        "cat",
+        "curl",
+        "dirname",
+        "git",
+        "ls",
+        "mkdir",
+        "rm",
+        "sed",
+        "sh",
+        "uname",
+    ):
+        if found := shutil.which(name):
+            (folder / name).symlink_to(found)
+    (folder / "python3").symlink_to(Path(sys.executable).resolve())
+    return folder

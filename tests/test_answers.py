@@ -1,0 +1,113 @@
+"""Answers are checked as they are given, and written so that they can't become code."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+import answers
+
+GOOD = {
+    "project_name": "My App",
+    "project_slug": "my_app",
+    "description": "What it does.",
+    "author_name": "Your Name",
+    "author_email": "you@example.com",
+    "database_uri": "sqlite:///my_app.db",
+    "set_up_now": True,
+}
+HARMLESS = [
+    "plain",
+    "it's",
+    'say "hi"',
+    """both ' and " and "again\"""",
+    "back\\slash\\",
+    "Été 日本 🎉",
+    "{{ 7 * 7 }} {% raw %} ${HOME} `id` $(id) %s",
+]
+
+
+@pytest.mark.parametrize("question", GOOD)
+def test_good_answers_are_accepted(question: str) -> None:
+    assert answers.check(GOOD, question) == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "says"),
+    [
+        ("project_name", "class", "'class', which belongs to Python itself"),
+        ("project_name", "2048 game", "start with a letter"),
+        ("project_name", "🎉", "start with a letter"),
+        ("project_name", "flask", "needed by the project itself"),
+        ("project_name", "", "is empty"),
+        ("project_name", "two\nlines", "on one line"),
+        ("project_name", "x" * 201, "too long"),
+        ("project_slug", "../x", "start with a letter"),
+        ("project_slug", "My_App", "start with a letter"),
+        ("project_slug", "été", "start with a letter"),
+        ("project_slug", "my_app_", "end with a letter or digit"),
+        ("project_slug", "my_app\n", "end with a letter or digit"),
+        ("project_slug", "x" * 51, "at most 50 characters"),
+        ("project_slug", "none", ""),
+        ("project_slug", "json", "belongs to Python itself"),
+        ("project_slug", "import", "belongs to Python itself"),
+        ("project_slug", "tests", "needed by the project itself"),
+        ("project_slug", "com1", "needed by the project itself"),
+        ("description", "a\x00b", "invisible character"),
+        ("author_name", "  ", "is empty"),
+        ("author_email", "you@example", "no e-mail address"),
+        ("author_email", "you@example.com\n", "no e-mail address"),
+        ("database_uri", "my_app.db", "sqlite:///"),
+        ("set_up_now", "perhaps", "neither yes nor no"),
+    ],
+)
+def test_bad_answers_are_refused_in_one_line(question: str, answer: object, says: str) -> None:
+    if not says:
+        assert answers.check(GOOD | {question: answer}, question) == ""
+        return
+    with pytest.raises(click.ClickException) as refusal:
+        answers.check(GOOD | {question: answer}, question)
+
+    assert says in refusal.value.message
+    assert refusal.value.message.startswith(question)
+    assert refusal.value.message.isprintable()
+
+
+def test_a_long_answer_is_not_repeated_in_full() -> None:
+    with pytest.raises(click.ClickException) as refusal:
+        answers.check(GOOD | {"description": "x" * 5000}, "description")
+
+    assert len(refusal.value.message) < 200
+
+
+def test_answers_of_a_replay_are_refused_and_the_new_folder_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "class").mkdir()
+
+    with pytest.raises(click.ClickException, match="belongs to Python"):
+        answers.check_all(GOOD | {"project_slug": "class", "_output_dir": str(tmp_path)})
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_something_in_it_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "file").touch()
+
+    with pytest.raises(click.ClickException):
+        answers.check_all(GOOD | {"project_slug": "class", "_output_dir": str(tmp_path)})
+
+    assert (tmp_path / "class" / "file").exists()
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_a_text_is_the_same_after_python_has_read_it(text: str) -> None:
+    assert ast.literal_eval(answers.python(text)) == text
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_a_text_is_the_same_after_toml_has_been_read(text: str) -> None:
+    assert tomllib.loads(f'x = "{answers.toml(text)}"') == {"x": text}

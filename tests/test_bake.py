@@ -1,0 +1,111 @@
+"""What cookiecutter writes, before anything is installed."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TEMPLATE, run
+from pytest_cookies.plugin import Cookies
+
+Bake = Callable[..., Path]
+
+
+@pytest.fixture
+def bake(cookies: Cookies) -> Bake:
+    """A function that makes a project with these answers, and does not set it up."""
+
+    def make(**answers: Any) -> Path:  # noqa: ANN401
+        result = cookies.bake(extra_context={"set_up_now": False, **answers})
+        assert result.exception is None
+        return Path(result.project_path)
+
+    return make
+
+
+@pytest.fixture
+def env(tmp_path: Path, new_user: Callable[[], Any]) -> dict[str, str]:
+    environment: dict[str, str] = new_user().env
+    return environment
+
+
+def text_files(project: Path) -> list[Path]:
+    return [path for path in project.rglob("*") if path.is_file() and ".git" not in path.parts]
+
+
+def test_the_files_are_those_of_the_template(bake: Bake) -> None:
+    project = bake()
+
+    template = TEMPLATE / "{{cookiecutter.project_slug}}"
+    expected = {
+        str(path.relative_to(template)).replace("{{cookiecutter.project_slug}}", "my_app")
+        for path in template.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {str(path.relative_to(project)) for path in text_files(project)} == expected | {".env"}
+
+
+def test_no_jinja_of_the_template_is_left(bake: Bake) -> None:
+    left = [
+        (path.name, line)
+        for path in text_files(bake())
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "cookiecutter" in line or (path.suffix != ".html" and re.search(r"{{|{%|{#", line))
+    ]
+
+    assert left == []
+
+
+NAMES = ["My App", "it's", 'The "best" app', "back\\slash", "Été 2024 🎉", "a" * 50, "z"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_formatter_and_the_linter_find_nothing(
+    bake: Bake, env: dict[str, str], name: str
+) -> None:
+    project = bake(project_name=name)
+
+    for command in (["ruff", "format", "--check", "--diff"], ["ruff", "check"]):
+        done = run(command, cwd=project, env=env)
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_formatter_and_the_linter_would_find_something(bake: Bake, env: dict[str, str]) -> None:
+    project = bake()
+    (project / "src" / "my_app" / "health.py").write_text("import  os\n")
+
+    assert run(["ruff", "format", "--check"], cwd=project, env=env).returncode == 1
+    assert run(["ruff", "check"], cwd=project, env=env).returncode == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_answers_arrive_unchanged(bake: Bake, name: str) -> None:
+    project = bake(project_name=name, description=name, author_name=name)
+
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert metadata["description"] == name
+    assert metadata["authors"] == [{"name": name, "email": "you@example.com"}]
+    assert (project / "README.md").read_text(encoding="utf-8").startswith(f"# {name}\n")
+
+
+def test_a_project_that_is_not_set_up_says_how(
+    bake: Bake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project = bake()
+
+    assert (project / "set_up.py").exists()
+    assert not (project / "migrations").exists()
+    assert re.search(r"^  \S+ .*my_app/set_up\.py$", capfd.readouterr().out, re.MULTILINE)
+
+
+def test_every_question_has_a_default_and_a_text() -> None:
+    questions = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+    asked = [name for name in questions if not name.startswith("_")]
+
+    assert asked == list(questions["__prompts__"])
+    assert all(questions[name] not in ("", None) for name in asked)

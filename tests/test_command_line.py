@@ -1,0 +1,254 @@
+"""The real command line of cookiecutter, typed by a real user."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+from conftest import TEMPLATE, Project, User
+
+QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["__prompts__"]
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Test",
+    "GIT_AUTHOR_EMAIL": "test@example.com",
+    "GIT_COMMITTER_NAME": "Test",
+    "GIT_COMMITTER_EMAIL": "test@example.com",
+}
+BAD_NAMES = ["class", "2048 game", "🎉", "flask", "../x"]
+
+
+def commands_printed_by(output: str) -> list[str]:
+    """The indented lines after the set-up's last words, without their comments."""
+    last = re.split(r"Done\. Next:|To finish, run:|To set it up, run:", output)[-1]
+    return [line.partition("  #")[0].strip() for line in last.splitlines() if line.strip()]
+
+
+def at_the_prompt(user: User) -> pexpect.spawn[str]:
+    """Start cookiecutter in a terminal."""
+    return pexpect.spawn(
+        "cookiecutter",
+        [str(TEMPLATE)],
+        cwd=str(user.folder),
+        env=user.env | {"TERM": "dumb", "COLUMNS": "200"},
+        encoding="utf-8",
+        timeout=120,
+        dimensions=(50, 200),
+    )
+
+
+def test_answers_typed_at_the_prompts(user: User) -> None:
+    answers = {"project_name": "Inventory", "author_name": "Ada Lovelace"}
+    terminal = at_the_prompt(user)
+    for number, (question, text) in enumerate(QUESTIONS.items(), start=1):
+        terminal.expect_exact(f"[{number}/{len(QUESTIONS)}] {text}")
+        terminal.sendline(answers.get(question, ""))
+    terminal.expect_exact("✓ flask db check")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 0
+    project = Project(user.folder / "inventory", user.env)
+    assert 'name = "Ada Lovelace"' in (project.path / "pyproject.toml").read_text()
+    assert "(head)" in project.flask("db", "current")
+
+
+def test_a_terminal_shows_that_a_step_is_under_way(user: User) -> None:
+    terminal = at_the_prompt(user)
+    for _ in QUESTIONS:
+        terminal.expect_exact("): ")
+        terminal.sendline("")
+
+    terminal.expect(r"\r  \. install the packages in \.venv +0\.\d s\r")
+    terminal.expect(pexpect.EOF)
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_bad_name_is_refused_the_moment_it_is_typed(user: User, name: str) -> None:
+    terminal = at_the_prompt(user)
+    terminal.expect_exact("[1/")
+    if name == "../x":  # a good name, but no folder
+        terminal.sendline("")
+        terminal.expect_exact("[2/")
+    terminal.sendline(name)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    lines = [line for line in str(terminal.before).splitlines()[1:] if line.strip()]
+    assert terminal.exitstatus == 1
+    assert len(lines) == 1
+    assert re.match(
+        r"Error: project_(name|slug) .*(start with a letter|take another name)", lines[0]
+    )
+    assert user.files() == []
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_bad_name_is_refused_on_the_command_line(user: User, name: str) -> None:
+    question = "project_slug" if name == "../x" else "project_name"
+    done = user.cookiecutter("--no-input", f"{question}={name}")
+
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"Error: {question} ")
+    assert done.stdout.count("\n") == 1
+    assert user.files() == []
+
+
+def test_the_same_answers_again(user: User) -> None:
+    """`--replay` makes the same project, and checks answers that were never typed."""
+    first = user.project("project_name=Inventory", "set_up_now=no")
+    first.path.rename(user.folder / "first")
+
+    done = user.cookiecutter("--replay")
+
+    assert done.returncode == 0, done.stdout
+    assert (user.folder / "inventory" / "set_up.py").exists()
+
+    (record,) = (user.home / ".cookiecutter_replay").iterdir()
+    record.write_text(record.read_text().replace('"inventory"', '"class"'))
+    refused = user.cookiecutter("--replay")
+
+    assert refused.returncode == 1
+    assert refused.stdout.startswith("Error: project_slug 'class' belongs to Python itself")
+    assert refused.stdout.count("\n") == 1
+    assert not (user.folder / "class").exists()
+
+
+def test_a_template_from_a_git_url(user: User, repository: Path) -> None:
+    done = user.cookiecutter("--no-input", template=f"git+file://{repository}")
+
+    assert done.returncode == 0, done.stdout
+    project = Project(user.folder / "my_app", user.env)
+    assert "(head)" in project.flask("db", "current")
+
+
+def test_a_folder_that_exists_is_left_untouched(user: User) -> None:
+    (user.folder / "my_app").mkdir()
+    (user.folder / "my_app" / "mine").write_text("mine")
+
+    done = user.cookiecutter("--no-input")
+
+    assert done.returncode == 1
+    assert "already exists" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert [path.name for path in (user.folder / "my_app").iterdir()] == ["mine"]
+
+
+def test_each_printed_command_works(user: User) -> None:
+    done = user.cookiecutter("--no-input")
+    enter, serve, *others = commands_printed_by(done.stdout)
+
+    assert (enter, serve) == ("cd my_app", "uv run flask run")
+    assert len(others) == 3
+    for command in others:
+        shown = user.run("bash", "-c", f"{enter} && {command}")
+        assert shown.returncode == 0, shown.stdout
+
+
+def test_without_a_network_one_command_finishes_the_set_up_later(
+    user: User, tmp_path: Path
+) -> None:
+    network = dict(user.env)
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    user.env |= nowhere | {"UV_CACHE_DIR": str(tmp_path / "cache")}
+
+    done = user.cookiecutter("--no-input")
+
+    assert done.returncode == 0
+    assert "✗ install the packages in .venv" in done.stdout
+    assert "Traceback" not in done.stdout
+    (command,) = commands_printed_by(done.stdout)
+
+    user.env = network
+    finished = user.run("bash", "-c", command)
+
+    assert finished.returncode == 0, finished.stdout
+    assert "✓ flask db check" in finished.stdout
+    assert not (user.folder / "my_app" / "set_up.py").exists()
+    assert commands_printed_by(finished.stdout)[0] == "cd my_app"
+
+
+def test_a_set_up_that_fails_can_be_a_failure(user: User, tmp_path: Path) -> None:
+    user.env |= {"SET_UP_STRICT": "1", "UV": "/no/such/uv"}
+
+    assert user.cookiecutter("--no-input").returncode == 1
+
+
+def test_a_set_up_for_later_is_one_command(user: User) -> None:
+    done = user.cookiecutter("--no-input", "set_up_now=no")
+    (command,) = commands_printed_by(done.stdout)
+
+    assert not (user.folder / "my_app" / ".venv").exists()
+    assert "✓ flask db check" in user.run("bash", "-c", command).stdout
+
+
+def test_the_first_commit_is_made_where_git_knows_who_commits(user: User) -> None:
+    user.env |= IDENTITY
+    project = user.project()
+
+    assert '✓ git commit -m "Initial commit"' in project.output
+    assert project.succeed("git", "status", "--short") == ""
+    committed = project.succeed("git", "ls-files").splitlines()
+    assert {"uv.lock", "migrations/env.py", ".env.example"} <= set(committed)
+    assert not {".env", "set_up.py"} & set(committed)
+
+
+def test_inside_a_repository_no_other_one_is_made(user: User) -> None:
+    user.run("git", "init", "--quiet")
+    user.env |= IDENTITY
+    project = user.project()
+
+    assert "git" not in re.findall(r"✓ (\w+)", project.output)
+    assert not (project.path / ".git").exists()
+    assert user.run("git", "log").returncode == 128  # nothing was committed there
+
+
+def test_what_leads_elsewhere_in_the_environment_is_not_followed(
+    user: User, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    user.env |= {
+        "DATABASE_URL": f"sqlite:///{elsewhere}",
+        "FLASK_APP": "nothing",
+        "VIRTUAL_ENV": str(elsewhere),
+        "PYTHONPATH": str(elsewhere),
+        "GIT_DIR": str(elsewhere),
+    }
+    project = user.project()
+
+    assert (project.path / "instance" / "my_app.db").exists()
+    assert (project.path / ".git").exists()
+    assert not elsewhere.exists()
+
+
+def test_where_only_pip_is_at_hand_it_brings_uv(user: User, tools: Path) -> None:
+    subprocess.run([tools / "python3", "-m", "venv", user.folder / "venv"], check=True)
+    user.env["PATH"] = f"{user.folder / 'venv' / 'bin'}:{tools}"
+    assert user.run("pip", "install", "--quiet", "cookiecutter").returncode == 0
+
+    done = user.cookiecutter("--no-input")
+
+    assert done.returncode == 0, done.stdout
+    enter, activate, _, *others = commands_printed_by(done.stdout)
+    assert activate == ". .venv/bin/activate"
+    for command in others:
+        shown = user.run("bash", "-c", f"{enter} && {activate} && {command}")
+        assert shown.returncode == 0, shown.stdout
+
+
+def test_an_interrupted_set_up_says_how_to_go_on(user: User) -> None:
+    terminal = at_the_prompt(user)
+    for _ in QUESTIONS:
+        terminal.expect_exact("): ")
+        terminal.sendline("")
+    terminal.expect_exact(". install the packages")
+    terminal.sendintr()
+    terminal.expect_exact("To finish, run:")
+    terminal.expect(pexpect.EOF)
+
+    done = user.run(Path(sys.executable), user.folder / "my_app" / "set_up.py")
+    assert "✓ flask db check" in done.stdout

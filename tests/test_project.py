@@ -1,0 +1,154 @@
+"""A project that has been set up, as its user sees it."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Callable
+
+from conftest import Project, User
+
+MODELS = "src/my_app/notes/models.py"
+BODY = "    body: Mapped[str] = mapped_column(Text)\n"
+PRICE = "    price: Mapped[int | None]\n"
+
+
+def test_the_set_up_ends_with_a_migrated_database(project: Project) -> None:
+    assert len(project.revisions()) == 1
+    assert "(head)" in project.flask("db", "current")
+    assert "No new upgrade operations detected" in project.flask("db", "check")
+
+
+def test_the_set_up_leaves_nothing_behind(project: Project) -> None:
+    assert not (project.path / "set_up.py").exists()
+    assert not list(project.path.glob("__pycache__"))
+    assert stat.S_IMODE((project.path / ".env").stat().st_mode) == 0o600
+    assert project.succeed("git", "check-ignore", ".env", ".venv", "instance")
+
+
+def test_each_step_is_printed_with_its_time(project: Project) -> None:
+    steps = re.findall(r"^  ✓ (.*?) +\d+\.\d s$", project.output, re.MULTILINE)
+
+    assert steps == [
+        "install the packages in .venv",
+        "flask db init",
+        'flask db migrate -m "initial migration"',
+        "flask db upgrade",
+        "flask db check",
+        "git init",
+    ]
+
+
+def test_the_pages_answer(project: Project) -> None:
+    with project.serve() as get:
+        assert {path: get(path)[0] for path in ("/", "/healthz", "/readyz", "/notes")} == {
+            "/": 200,
+            "/healthz": 200,
+            "/readyz": 200,
+            "/notes": 200,
+        }
+
+
+def test_its_own_checks_pass(project: Project) -> None:
+    for command in ("ruff format --check", "ruff check", "mypy", "pytest", "pytest -n 2"):
+        project.succeed("uv", "run", *command.split())
+
+
+def test_every_query_and_warning_of_the_set_up_is_clean_under_warnings_as_errors(
+    project: Project,
+) -> None:
+    project.succeed("uv", "run", "python", "-W", "error", "-m", "flask", "db", "check")
+
+
+def test_tests_leave_the_development_database_as_it_was(project: Project) -> None:
+    database = project.path / "instance" / "my_app.db"
+    before = database.read_bytes()
+
+    project.succeed("uv", "run", "pytest")
+
+    assert database.read_bytes() == before
+
+
+def test_a_second_project_has_a_database_of_its_own(
+    project: Project, new_user: Callable[[], User]
+) -> None:
+    second = new_user().project("project_name=Second")
+
+    assert (second.path / "instance" / "second.db").exists()
+    assert [path.name for path in (project.path / "instance").glob("*.db")] == ["my_app.db"]
+
+
+def test_the_life_of_a_model(fresh_project: Project) -> None:
+    project = fresh_project
+    project.replace(MODELS, BODY, BODY + PRICE)
+
+    red = project.run("uv", "run", "pytest")
+    assert red.returncode == 1
+    assert "test_no_model_is_ahead_of_the_revisions" in red.stdout
+    assert project.run("uv", "run", "flask", "db", "check").returncode == 1
+
+    project.flask("db", "migrate", "-m", "add price")
+    assert re.fullmatch(r"\d{8}_\d{6}_[0-9a-f]{12}_add_price\.py", project.revisions()[-1].name)
+    project.flask("db", "upgrade")
+    project.flask("db", "check")
+    project.succeed("uv", "run", "pytest")
+    project.succeed("uv", "run", "ruff", "format", "--check")
+    project.succeed("uv", "run", "ruff", "check")
+
+    project.flask("db", "downgrade", "base")
+    assert project.revisions()[0].name.split("_")[2] not in project.flask("db", "current")
+    project.flask("db", "upgrade")
+    project.flask("db", "check")
+    assert "No changes" in project.flask("db", "migrate", "-m", "nothing")
+    assert len(project.revisions()) == 2
+
+
+def test_a_pending_migration_takes_the_application_out_of_rotation(fresh_project: Project) -> None:
+    fresh_project.replace(MODELS, BODY, BODY + PRICE)
+    fresh_project.flask("db", "migrate", "-m", "add price")
+
+    with fresh_project.serve() as get:
+        assert get("/readyz")[0] == 503
+        fresh_project.flask("db", "upgrade")
+        assert get("/readyz")[0] == 200
+
+
+def test_migrations_can_begin_anew(fresh_project: Project) -> None:
+    """`flask db init` makes the project's own environment again, not the stock one."""
+    project = fresh_project
+    before = project.revisions()[0].read_text().partition("def upgrade")[2]
+    for path in sorted((project.path / "migrations").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    for path in (project.path / "instance").iterdir():
+        path.unlink()
+
+    project.flask("db", "init")
+    project.flask("db", "migrate", "-m", "initial migration")
+
+    assert "my_app.database" in (project.path / "migrations" / "env.py").read_text()
+    assert project.revisions()[0].read_text().partition("def upgrade")[2] == before
+    project.flask("db", "upgrade")
+    project.flask("db", "check")
+
+
+def test_the_example_can_be_deleted_as_the_readme_says(fresh_project: Project) -> None:
+    project = fresh_project
+    for path in sorted((project.path / "src/my_app/notes").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (project.path / "tests/test_notes.py").unlink()
+    for file in ("__init__.py", "templates/base.html", "templates/home.html"):
+        path = project.path / "src/my_app" / file
+        kept = [line for line in path.read_text().splitlines() if "notes" not in line]
+        path.write_text("\n".join(kept).replace("health, home", "health, home") + "\n")
+    project.replace(
+        "src/my_app/__init__.py",
+        "from .config",
+        "from . import database, health, home\nfrom .config",
+    )
+
+    project.flask("db", "migrate", "-m", "remove notes")
+    project.flask("db", "upgrade")
+    for command in ("ruff format --check", "ruff check", "mypy", "pytest"):
+        project.succeed("uv", "run", *command.split())
+    with project.serve() as get:
+        assert get("/")[0] == 200

@@ -1,0 +1,96 @@
+"""The README tells the truth: its commands are run as they stand, and what it shows is what is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from conftest import TEMPLATE, Project, User
+
+README = (TEMPLATE / "README.md").read_text(encoding="utf-8")
+START, TEST = re.findall(r"^```sh\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
+OUTPUT, TREE = re.findall(r"^```text\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\d+\.\d s", "0.0 s", text).strip()
+
+
+@pytest.fixture
+def new_machine(user: User, tools: Path, repository: Path) -> User:
+    """A user with nothing but Python and git, for whom git finds this repository on GitHub."""
+    user.env["PATH"] = str(tools)
+    user.env |= {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{repository.parent}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/ORG/",
+    }
+    (repository.parent / "cookiecutter-flask-migrate.git").unlink(missing_ok=True)
+    (repository.parent / "cookiecutter-flask-migrate.git").symlink_to(repository)
+    return user
+
+
+def test_the_first_command_makes_a_migrated_application(new_machine: User) -> None:
+    done = new_machine.run("bash", "-c", f"{START} --no-input")
+
+    assert done.returncode == 0, done.stdout
+    assert "✓ flask db check" in done.stdout
+    project = Project(new_machine.folder / "my_app", new_machine.env)
+    current = project.succeed("bash", "-c", ". .venv/bin/activate && uv run flask db current")
+    assert "(head)" in current
+
+
+def test_the_second_command_runs_the_tests(new_machine: User, repository: Path) -> None:
+    """With one test of this suite: all of them would run this one, again and again."""
+    clone = new_machine.folder / "clone"
+    assert new_machine.run("git", "clone", "--quiet", str(repository), str(clone)).returncode == 0
+
+    done = new_machine.run("bash", "-c", f"{TEST} tests/test_answers.py", cwd=clone)
+
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+def test_ci_runs_the_second_command() -> None:
+    script = TEMPLATE / ".ci" / "run"
+
+    assert TEST in script.read_text(encoding="utf-8").splitlines()
+    assert os.access(script, os.X_OK)
+
+
+def test_the_output_is_the_real_one(project: Project) -> None:
+    assert without_times(OUTPUT) == without_times(project.output)
+
+
+def test_the_tree_is_the_real_one(project: Project) -> None:
+    listed: set[str] = set()
+    folders: list[str] = []
+    for line in TREE.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        folders[depth:] = [line.split()[0]]
+        listed.add("".join(folders).partition("/")[2])
+    listed.discard("")
+
+    assert all((project.path / name).exists() for name in listed)
+    files = project.succeed("git", "ls-files", "--others", "--exclude-standard").splitlines()
+    whole_folders = tuple(
+        name
+        for name in listed
+        if name.endswith("/") and not any(o.startswith(name) for o in listed - {name})
+    )
+    assert [
+        name for name in files if name not in listed and not name.startswith(whole_folders)
+    ] == []
+
+
+def test_the_questions_are_the_real_ones() -> None:
+    questions = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+    table = re.findall(r"^\| `(\w+)` \| `(.*?)` \| (.*?) \|$", README, re.MULTILINE)
+
+    assert [(name, text) for name, _, text in table] == list(questions["__prompts__"].items())
+    for name, default, _ in table:
+        if "{{" not in str(questions[name]):
+            assert default == {True: "yes"}.get(questions[name], questions[name])
