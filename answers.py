@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import keyword
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cookiecutter.main
 from jinja2 import Environment
 from jinja2.ext import Extension
 from slugify import slugify
+
+import database_uri
 
 # A project of such a name would hide a package that it needs, or one of its own modules.
 TAKEN = frozenset(
@@ -30,6 +34,9 @@ WINDOWS_DEVICES = frozenset(
     ["aux", "con", "nul", "prn"]
     + [f"{device}{number}" for device in ("com", "lpt") for number in range(10)]
 )
+FULL_DATABASE_URI = "COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI"  # a variable of the environment
+YES = ("yes", "y", "true", "t", "1", "on")
+NO = ("no", "n", "false", "f", "0", "off")
 LONGEST_SLUG = 50  # characters; a path on Windows has 260 in all
 LONGEST_TEXT = 200
 
@@ -39,10 +46,16 @@ class Answers(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        environment.filters.update(check=check, check_all=check_all, python=python, toml=toml)
+        environment.filters.update(
+            check=check,
+            check_all=check_all,
+            driver_packages=driver_packages,
+            python=python,
+            toml=toml,
+        )
 
 
-def check(context: Mapping[str, Any], question: str) -> str:
+def check(context: dict[str, Any], question: str) -> str:
     """Refuse the answer to a question.
 
     Returns:
@@ -52,10 +65,75 @@ def check(context: Mapping[str, Any], question: str) -> str:
         click.ClickException: the answer can't be used; cookiecutter then ends with that one line.
     """
     answer = context[question]
+    if question == "database_uri":
+        context[question] = take_database_uri(str(answer))
+        uri = database_uri.parse(context[question])
+        if not uri.tested:
+            click.echo(
+                f"Note: {uri.dialect}+{uri.driver} is accepted, but not tested with this template."
+            )
+        return ""
     reason = CHECKS[question](answer)
     if reason:
         raise click.ClickException(f"{question} {shown(answer)} {reason}")
+    if CHECKS[question] is of_yes_or_no:
+        context[question] = "yes" if str(answer).lower() in YES else "no"
     return ""
+
+
+def take_database_uri(answer: str) -> str:
+    """Hand the address on to the hook in the environment, where cookiecutter doesn't record it.
+
+    Returns:
+        The address without its password, to take the place of the answer.
+
+    Raises:
+        click.ClickException: the address can't be used.
+    """
+    try:
+        uri = database_uri.parse(answer)
+    except database_uri.Refused as refusal:
+        raise click.ClickException(f"database_uri {refusal}") from None
+    os.environ.pop(FULL_DATABASE_URI, None)
+    if uri.full != uri.public:
+        os.environ[FULL_DATABASE_URI] = uri.full
+        keep_from_replay(answer, uri.public)
+    return uri.public
+
+
+def forget_other_database_uri(context: Mapping[str, Any]) -> None:
+    """Forget an address that was handed on, but isn't the one of these answers.
+
+    Raises:
+        click.ClickException: the address of the answers can't be used.
+    """
+    handed_on = os.environ.get(FULL_DATABASE_URI)
+    answer = take_database_uri(str(context["database_uri"]))
+    if handed_on and database_uri.parse(handed_on).public == answer:
+        os.environ[FULL_DATABASE_URI] = handed_on
+
+
+def keep_from_replay(secret: str, public: str) -> None:
+    """Have cookiecutter's next record for --replay hold the address without its password.
+
+    An answer given as `key=value` or by a user's configuration is recorded a second time, as it
+    was given, and out of the reach of a filter.
+    """
+    write = cookiecutter.main.dump
+
+    def write_without_secret(replay_dir: str, name: str, context: dict[str, Any]) -> None:
+        cookiecutter.main.dump = write
+        given = context.get("_cookiecutter", {})
+        if given.get("database_uri") == secret:
+            given["database_uri"] = public
+        write(replay_dir, name, context)
+
+    cookiecutter.main.dump = write_without_secret
+
+
+def driver_packages(answer: str) -> tuple[str, ...]:
+    """The requirements of the driver that the address names."""
+    return database_uri.parse(answer).packages
 
 
 def check_all(context: Mapping[str, Any]) -> str:
@@ -69,7 +147,8 @@ def check_all(context: Mapping[str, Any]) -> str:
     """
     try:
         for question in CHECKS:
-            check(context, question)
+            check(dict(context), question)
+        forget_other_database_uri(context)
     except click.ClickException:
         with contextlib.suppress(OSError):  # it isn't empty: then it was there before
             Path(context["_output_dir"], context["project_slug"]).rmdir()
@@ -87,6 +166,8 @@ def of_name(answer: object) -> str:
     if reason := of_text(answer):
         return reason
     slug = slugify(str(answer), separator="_")
+    if not slug:
+        return "gives no package name: start with a letter."
     reason = of_slug(slug)
     return f"gives the package name {slug!r}, which {reason}" if reason else ""
 
@@ -124,14 +205,8 @@ def of_email(answer: object) -> str:
     return of_text(answer)
 
 
-def of_database_uri(answer: object) -> str:
-    if not str(answer).startswith("sqlite:///"):
-        return "is not the URI of an SQLite file: type one such as sqlite:///my_app.db."
-    return of_text(answer)
-
-
 def of_yes_or_no(answer: object) -> str:
-    return "" if isinstance(answer, bool) else "is neither yes nor no."
+    return "" if str(answer).lower() in YES + NO else "is neither yes nor no."
 
 
 CHECKS: dict[str, Callable[[object], str]] = {
@@ -140,7 +215,6 @@ CHECKS: dict[str, Callable[[object], str]] = {
     "description": of_text,
     "author_name": of_text,
     "author_email": of_email,
-    "database_uri": of_database_uri,
     "set_up_now": of_yes_or_no,
 }
 

@@ -18,7 +18,9 @@ def main(context: dict[str, Any]) -> int:
     with SET_UP_STRICT=1 in the environment, for CI, it is 1 then.
     """
     project = Path.cwd()
-    write_env(project / ".env", context["database_uri"])
+    # The answers hold it without its password: cookiecutter records them.
+    full = os.environ.pop("COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI", None)
+    write_env(project / ".env", full or context["database_uri"])
 
     # Not the folder of this script, which is the system's one for temporary files.
     sys.path[0] = str(project)
@@ -26,12 +28,21 @@ def main(context: dict[str, Any]) -> int:
     import set_up
 
     started_in = Path(os.environ.get("PWD", project.parent))
-    if not context["set_up_now"]:
+    if context["set_up_now"] != "yes":
         print(f"\nThe project is written. To set it up, run:\n\n  {set_up.again(started_in)}\n")
         return 0
     print(f"\nSetting up {context['project_name']}\n", flush=True)
-    failed = set_up.main(started_in)
-    return failed if os.environ.get("SET_UP_STRICT") == "1" else 0
+    if os.environ.get("SET_UP_STRICT") == "1":
+        try:
+            set_up.set_up()
+        except set_up.SetUpError as error:
+            print(
+                f"\n{error}\n\nThe project is not kept, because of SET_UP_STRICT=1.\n", flush=True
+            )
+            return 1
+    else:
+        set_up.main(started_in)
+    return 0
 
 
 def write_env(path: Path, database_url: str) -> None:

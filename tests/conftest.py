@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 
+import pexpect
 import pytest
+import servers
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
@@ -134,6 +136,27 @@ class User:
         return [*self.folder.rglob("*"), *(self.home / ".cookiecutter_replay").rglob("*")]
 
 
+def commands_printed_by(output: str) -> list[str]:
+    """The indented lines after the set-up's last words, without their comments."""
+    last = re.split(r"Done\. Next:|To finish, run:|To set it up, run:|with this command:", output)[
+        -1
+    ]
+    return [line.partition("  #")[0].strip() for line in last.splitlines() if line.strip()]
+
+
+def at_the_prompt(user: User) -> pexpect.spawn[str]:
+    """Start cookiecutter in a terminal."""
+    return pexpect.spawn(
+        "cookiecutter",
+        [str(TEMPLATE)],
+        cwd=str(user.folder),
+        env=user.env | {"TERM": "dumb", "COLUMNS": "200"},
+        encoding="utf-8",
+        timeout=120,
+        dimensions=(50, 200),
+    )
+
+
 @pytest.fixture(scope="session")
 def new_user(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], User]:
     """A function that makes a user; only the cache of packages is the machine's own."""
@@ -204,3 +227,25 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).symlink_to(found)
     (folder / "python3").symlink_to(Path(sys.executable).resolve())
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[servers.Server]:
+    yield from servers.find("TEST_POSTGRESQL_URL")
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[servers.Server]:
+    yield from servers.find("TEST_MYSQL_URL")
+
+
+@pytest.fixture(scope="session")
+def postgresql_with_passwords(
+    postgresql: servers.Server,
+) -> Iterator[servers.Server]:
+    """A server that refuses a wrong password, as one with `trust` does not."""
+    if servers.checks_passwords(postgresql):
+        yield postgresql
+        return
+    with servers.postgresql_with_passwords() as server:
+        yield server

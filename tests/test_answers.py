@@ -18,7 +18,7 @@ GOOD = {
     "author_name": "Your Name",
     "author_email": "you@example.com",
     "database_uri": "sqlite:///my_app.db",
-    "set_up_now": True,
+    "set_up_now": "yes",
 }
 HARMLESS = [
     "plain",

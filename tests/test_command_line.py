@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import TEMPLATE, Project, User
+from conftest import TEMPLATE, Project, User, at_the_prompt, commands_printed_by
 
 QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["__prompts__"]
 IDENTITY = {
@@ -20,25 +20,6 @@ IDENTITY = {
     "GIT_COMMITTER_EMAIL": "test@example.com",
 }
 BAD_NAMES = ["class", "2048 game", "🎉", "flask", "../x"]
-
-
-def commands_printed_by(output: str) -> list[str]:
-    """The indented lines after the set-up's last words, without their comments."""
-    last = re.split(r"Done\. Next:|To finish, run:|To set it up, run:", output)[-1]
-    return [line.partition("  #")[0].strip() for line in last.splitlines() if line.strip()]
-
-
-def at_the_prompt(user: User) -> pexpect.spawn[str]:
-    """Start cookiecutter in a terminal."""
-    return pexpect.spawn(
-        "cookiecutter",
-        [str(TEMPLATE)],
-        cwd=str(user.folder),
-        env=user.env | {"TERM": "dumb", "COLUMNS": "200"},
-        encoding="utf-8",
-        timeout=120,
-        dimensions=(50, 200),
-    )
 
 
 def test_answers_typed_at_the_prompts(user: User) -> None:
@@ -175,7 +156,12 @@ def test_without_a_network_one_command_finishes_the_set_up_later(
 def test_a_set_up_that_fails_can_be_a_failure(user: User, tmp_path: Path) -> None:
     user.env |= {"SET_UP_STRICT": "1", "UV": "/no/such/uv"}
 
-    assert user.cookiecutter("--no-input").returncode == 1
+    done = user.cookiecutter("--no-input")
+
+    assert done.returncode == 1
+    assert "/no/such/uv can't be run" in done.stdout
+    assert "To finish" not in done.stdout
+    assert not (user.folder / "my_app").exists()
 
 
 def test_a_set_up_for_later_is_one_command(user: User) -> None:
@@ -247,8 +233,16 @@ def test_an_interrupted_set_up_says_how_to_go_on(user: User) -> None:
         terminal.sendline("")
     terminal.expect_exact(". install the packages")
     terminal.sendintr()
+    terminal.expect_exact("Interrupted.")
     terminal.expect_exact("To finish, run:")
     terminal.expect(pexpect.EOF)
 
     done = user.run(Path(sys.executable), user.folder / "my_app" / "set_up.py")
     assert "✓ flask db check" in done.stdout
+
+
+def test_neither_yes_nor_no_is_refused(user: User) -> None:
+    done = user.cookiecutter("--no-input", "set_up_now=perhaps")
+
+    assert done.returncode == 1
+    assert done.stdout == "Error: set_up_now 'perhaps' is neither yes nor no.\n"

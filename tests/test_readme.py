@@ -93,4 +93,4 @@ def test_the_questions_are_the_real_ones() -> None:
     assert [(name, text) for name, _, text in table] == list(questions["__prompts__"].items())
     for name, default, _ in table:
         if "{{" not in str(questions[name]):
-            assert default == {True: "yes"}.get(questions[name], questions[name])
+            assert default == questions[name]

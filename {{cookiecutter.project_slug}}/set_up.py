@@ -9,6 +9,8 @@ nothing but Python's standard library.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import importlib
 import os
 import re
 import shlex
@@ -16,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +28,10 @@ from typing import TextIO
 ROOT = Path(__file__).resolve().parent
 BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
 UV = "uv.exe" if os.name == "nt" else "uv"
+DATABASE_STEPS = "--database-steps"
+CREATE = "--create-database"
+MISSING = 3  # the exit code where the server has no such database
+LONGEST = 600  # characters of a failed command's last words
 INSTALL_UV = "https://docs.astral.sh/uv/getting-started/installation/"
 
 # What would lead uv, Flask, git or the application away from this project.
@@ -34,31 +41,49 @@ MISLEADING = re.compile(
 
 
 class SetUpError(Exception):
-    """A step could not be done; the text says what happened, in one line."""
+    """A step could not be done; the text says what happened, in one line.
+
+    Attributes:
+        output: all that the failed command printed.
+    """
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
 
 
-def main(started_in: Path | None = None) -> int:
+class MissingDatabase(SetUpError):
+    """The server answers, but has no such database."""
+
+
+def main(started_in: Path | None = None, create: bool = False) -> int:
     """Do what is still to do, and print what comes next.
 
     Args:
         started_in: the folder that the user is in, from which the printed commands will be typed.
+        create: whether a missing database is created on another machine, too.
 
     Returns:
         The exit code for the process: 0 if the project is set up.
     """
     started_in = started_in or Path.cwd()
+    command = again(started_in)
     try:
-        set_up()
+        set_up(create)
     except (SetUpError, KeyboardInterrupt) as error:
-        print(f"\n{error or 'Interrupted.'}")
-        print(f"The project is written, but not set up. To finish, run:\n\n  {again(started_in)}\n")
-        sys.stdout.flush()
+        print(f"\n{str(error) or 'Interrupted.'}")
+        if isinstance(error, MissingDatabase):
+            print("On another machine, it is created if you ask for it, with this command:")
+            command += " --create-database"
+        else:
+            print("The project is written, but not set up. To finish, run:")
+        print(f"\n  {command}\n", flush=True)
         return 1
     print(f"\nDone. Next:\n\n{next_steps(started_in)}\n", flush=True)
     return 0
 
 
-def set_up() -> None:
+def set_up(create: bool = False) -> None:
     """Do all the steps.
 
     Raises:
@@ -69,7 +94,7 @@ def set_up() -> None:
     } | {"UV_PROJECT_ENVIRONMENT": ".venv"}
     with step("install the packages in .venv"):
         install_packages(environment)
-    migrate_database(environment)
+    migrate_database(environment, create)
     Path(__file__).unlink()
     with contextlib.suppress(SetUpError):  # the failed step has been printed; the project works
         start_git(environment)
@@ -84,56 +109,127 @@ def install_packages(environment: Mapping[str, str]) -> None:
             try:
                 run([*pip, "--target", folder, "uv"], environment)
             except SetUpError as error:
-                raise SetUpError(f"{error} Install uv yourself: {INSTALL_UV}") from error
+                message = f"pip can't install uv ({error}). Install it yourself: {INSTALL_UV}"
+                raise SetUpError(message) from error
             uv = str(next(Path(folder).glob(f"*/{UV}")))
-        run([uv, "sync"], environment)
+        sync(uv, environment)
         if not shutil.which("uv"):
             with contextlib.suppress(shutil.SameFileError):
                 shutil.copy2(uv, BIN / UV)  # found again as soon as .venv is activated
 
 
-def migrate_database(environment: Mapping[str, str]) -> None:
+def sync(uv: str, environment: Mapping[str, str]) -> None:
+    """Run `uv sync`; without a package that can't be built here, as some drivers of databases.
+
+    The models can be written down as the first revision without it.
+    """
+    try:
+        run([uv, "sync"], environment)
+    except SetUpError as error:
+        unbuilt = re.search(r"Failed to (?:download and )?build `?([\w.-]+)", error.output)
+        if not unbuilt:
+            raise
+        run([uv, "sync", "--no-install-package", unbuilt[1]], environment)
+        print(
+            f"\r    {unbuilt[1]} can't be built on this machine; its documentation says what it needs."
+        )
+
+
+def migrate_database(environment: Mapping[str, str], create: bool) -> None:
     """Run `database_steps` with the project's own Python."""
-    command = [str(BIN / "python"), __file__, "--database-steps"]
+    command = [str(BIN / "python"), __file__, DATABASE_STEPS, *([CREATE] if create else [])]
     with tempfile.TemporaryFile() as errors:
         done = subprocess.run(  # noqa: S603
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stderr=errors
         )
         errors.seek(0)
         output = errors.read().decode(errors="replace")
+    if done.returncode == MISSING:
+        raise MissingDatabase(summary(output))
     if done.returncode:
         raise SetUpError(summary(output))
 
 
-def database_steps() -> None:
-    """Run the commands of the tutorials, in one process: each alone would import SQLAlchemy anew."""
-    from flask.cli import cli
+def database_steps(create: bool) -> None:
+    """Run the commands of the tutorials, in one process: each alone would import SQLAlchemy anew.
+
+    Raises:
+        SystemExit: one of them failed; the text, or the last line on stderr, says why.
+    """
+    from flask.cli import NoAppException, ScriptInfo, load_dotenv
 
     console, sys.stdout = sys.stdout, sys.stderr  # only the steps themselves are for the user
+    load_dotenv()
+    try:
+        with step("import the application", console):
+            app = ScriptInfo(os.environ["FLASK_APP"]).load_app()
+    except NoAppException as error:
+        # The driver can't be imported. The models can be written down all the same.
+        os.environ["DATABASE_URL"] = "sqlite://"
+        make_first_revision(console)
+        sys.exit(error.message)
+    make_first_revision(console)
 
-    def flask(*arguments: str) -> None:
-        with step(shlex.join(["flask", *arguments]).replace("'", '"'), console):
-            try:
-                cli.main(arguments, prog_name="flask")
-            except SystemExit as end:
-                if end.code:
-                    raise
+    url = app.config["SQLALCHEMY_DATABASE_URI"]
+    server = importlib.import_module(f"{app.name}.database.server")
+    if server.is_in_memory(url):
+        sys.exit(
+            "DATABASE_URL in .env is an SQLite database in memory, which is empty again in each"
+            " process. Name a file, as in sqlite:///app.db."
+        )
+    try:
+        with app.app_context():
+            server.check(app.extensions["sqlalchemy"].engine.url)
+    except server.Unavailable as problem:
+        if not problem.missing:
+            sys.exit(str(problem))
+        if not (create or server.is_local(url)):
+            print(f"There is no database {server.place(url)}.", file=sys.stderr)
+            sys.exit(MISSING)
+        with step(f"create the database {server.place(url)}", console):
+            server.create_database(url)
+    flask("db", "upgrade", console=console)
+    flask("db", "check", console=console)
+    with app.app_context():
+        others = importlib.import_module(f"{app.name}.database.revisions").tables_of_others()
+    if others:
+        print(f"    Tables of others, which are left alone: {', '.join(others)}", file=console)
 
+
+def make_first_revision(console: TextIO) -> None:
+    """Write down the models as the first revision; the database is not needed for it."""
     versions = ROOT / "migrations" / "versions"
     if not versions.is_dir():
-        flask("db", "init")
-    if not any(versions.glob("*.py")):
-        flask("db", "migrate", "-m", "initial migration")
+        flask("db", "init", console=console)
+    if any(versions.glob("*.py")):
+        return
+    # The same project made again has the same revision, and finds its database migrated.
+    revision = hashlib.sha256(ROOT.name.encode()).hexdigest()[:12]
+    message = ["-m", "initial migration"]
+    flask("db", "migrate", *message, hidden=["--rev-id", revision], console=console)
     if not any(versions.glob("*.py")):
         sys.exit("flask db migrate wrote no revision, although there are models.")
-    flask("db", "upgrade")
-    flask("db", "check")
+
+
+def flask(*arguments: str, console: TextIO, hidden: Sequence[str] = ()) -> None:
+    """Run a `flask` command in this process, as a step."""
+    from flask.cli import cli
+
+    with step(shlex.join(["flask", *arguments]).replace("'", '"'), console):
+        try:
+            cli.main([*arguments, *hidden], prog_name="flask")
+        except SystemExit as end:
+            if end.code:
+                raise
 
 
 def start_git(environment: Mapping[str, str]) -> None:
     """Make a repository where there is none, and a first commit where git knows who commits."""
     git = shutil.which("git")
-    if not git or succeeds([git, "rev-parse", "--is-inside-work-tree"], environment):
+    if not git:
+        return
+    if succeeds([git, "rev-parse", "--is-inside-work-tree"], environment):
+        print("    The project is in a git repository already: commit it there.")
         return
     with step("git init"):
         run([git, "init", "--quiet"], environment)
@@ -143,6 +239,8 @@ def start_git(environment: Mapping[str, str]) -> None:
             # Signing could wait for a passphrase, and a global hook may not fit a new project.
             options = ["--quiet", "--no-gpg-sign", "--no-verify"]
             run([git, "commit", *options, "-m", "Initial commit"], environment)
+    else:
+        print("    Nothing is committed: git does not know who you are (git config user.name).")
 
 
 @contextlib.contextmanager
@@ -195,7 +293,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
     except OSError as error:
         raise SetUpError(f"{command[0]} can't be run: {error.strerror}.") from error
     except subprocess.CalledProcessError as error:
-        raise SetUpError(summary(error.stdout)) from error
+        raise SetUpError(summary(error.stdout), error.stdout) from error
 
 
 def succeeds(command: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -211,7 +309,7 @@ def summary(output: str) -> str:
     """What a failed command says in the end, on one line."""
     lines = [line.strip(" │├╰─▶×") for line in output.splitlines() if line.strip()]
     errors = [number for number, line in enumerate(lines) if re.match(r"(?i)(\w+ )?error\b", line)]
-    return " ".join(lines[errors[-1] :] if errors else lines[-1:])
+    return textwrap.shorten(" ".join(lines[errors[-1] :] if errors else lines[-1:]), LONGEST)
 
 
 def again(started_in: Path) -> str:
@@ -257,7 +355,7 @@ def quoted(path: str) -> str:
 
 
 if __name__ == "__main__":
-    if "--database-steps" in sys.argv:
-        database_steps()
+    if DATABASE_STEPS in sys.argv:
+        database_steps(CREATE in sys.argv)
     else:
-        sys.exit(main())
+        sys.exit(main(create=CREATE in sys.argv))

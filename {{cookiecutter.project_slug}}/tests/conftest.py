@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import flask_migrate
 import pytest
+from dotenv import dotenv_values
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine, make_url
 
 from {{ cookiecutter.project_slug }} import create_app
-from {{ cookiecutter.project_slug }}.config import Settings
-from {{ cookiecutter.project_slug }}.database import db
+from {{ cookiecutter.project_slug }}.config import PROJECT_ROOT, Settings
+from {{ cookiecutter.project_slug }}.database import db, server
+
+ENVIRONMENT = {**dotenv_values(PROJECT_ROOT / ".env"), **os.environ}
+DEVELOPMENT_URL = make_url(ENVIRONMENT.get("DATABASE_URL") or "sqlite://")
 
 
 class TestSettings(Settings):
@@ -24,19 +29,42 @@ class TestSettings(Settings):
     WTF_CSRF_ENABLED = False
 
 
-@pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An empty database for this run, never the one in DATABASE_URL."""
-    return f"sqlite:///{tmp_path_factory.mktemp('database') / 'test.db'}"
+def pytest_report_header() -> str:
+    return f"database: {DEVELOPMENT_URL.drivername}, beside {server.place(DEVELOPMENT_URL)}"
 
 
 @pytest.fixture(scope="session")
-def migrated_app(database_url: str) -> Flask:
+def new_database(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[Callable[[str], URL]]:
+    """A function that makes an empty database, beside the one in DATABASE_URL and never that one."""
+    made: list[URL] = []
+
+    def make(name: str) -> URL:
+        if DEVELOPMENT_URL.get_backend_name() == "sqlite":
+            folder = tmp_path_factory.mktemp("database")
+            return DEVELOPMENT_URL.set(database=str(folder / f"{name}.db"))
+        url = DEVELOPMENT_URL.set(database=f"{DEVELOPMENT_URL.database}_{name}_{worker_id}")
+        server.drop_database(url)  # of a run that was killed
+        server.create_database(url)
+        made.append(url)
+        return url
+
+    yield make
+    for url in made:
+        server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def migrated_app(new_database: Callable[[str], URL]) -> Iterator[Flask]:
     """The application, its schema made by the revisions: what is not in one is not there."""
-    app = create_app(TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI=database_url))
+    url = new_database("test")
+    app = create_app(TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI=url))
     with app.app_context():
         flask_migrate.upgrade()
-    return app
+    yield app
+    with app.app_context():
+        db.engine.dispose()
 
 
 @pytest.fixture

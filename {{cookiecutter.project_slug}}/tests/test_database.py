@@ -5,32 +5,35 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from flask import Flask
-from sqlalchemy import literal, select
-from sqlalchemy.exc import StatementError
+from sqlalchemy.dialects import sqlite
 
-from {{ cookiecutter.project_slug }}.database import db
 from {{ cookiecutter.project_slug }}.database.types import UtcDateTime
 
-
-def test_a_moment_comes_back_in_utc(app: Flask) -> None:
-    moment = datetime(2030, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
-
-    with app.app_context():
-        found = db.session.scalar(select(literal(moment, UtcDateTime())))
-
-    assert found == moment
-    assert found is not None
-    assert found.tzinfo is UTC
+DIALECT = sqlite.dialect()
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-def test_a_datetime_without_a_time_zone_is_refused(app: Flask) -> None:
-    naive = datetime(2030, 1, 1)  # noqa: DTZ001
+def test_a_moment_is_stored_in_utc() -> None:
+    in_paris = NOON.astimezone(timezone(timedelta(hours=1)))
 
-    with app.app_context(), pytest.raises(StatementError, match="no time zone"):
-        db.session.scalar(select(literal(naive, UtcDateTime())))
+    stored = UtcDateTime().process_bind_param(in_paris, DIALECT)
+
+    assert stored is not None
+    assert (stored.hour, stored.tzinfo) == (12, UTC)
 
 
-def test_nothing_stays_nothing(app: Flask) -> None:
-    with app.app_context():
-        assert db.session.scalar(select(literal(None, UtcDateTime()))) is None
+@pytest.mark.parametrize("stored", [NOON, NOON.replace(tzinfo=None)])
+def test_a_moment_comes_back_in_utc_even_from_a_database_without_time_zones(
+    stored: datetime,
+) -> None:
+    assert UtcDateTime().process_result_value(stored, DIALECT) == NOON
+
+
+def test_a_datetime_without_a_time_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        UtcDateTime().process_bind_param(NOON.replace(tzinfo=None), DIALECT)
+
+
+def test_nothing_stays_nothing() -> None:
+    assert UtcDateTime().process_bind_param(None, DIALECT) is None
+    assert UtcDateTime().process_result_value(None, DIALECT) is None

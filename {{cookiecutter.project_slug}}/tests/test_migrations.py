@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import flask_migrate
 import pytest
 from alembic.script import ScriptDirectory
 from conftest import TestSettings
 from flask import Flask
-from sqlalchemy import inspect
+from sqlalchemy import URL, inspect
 
 from {{ cookiecutter.project_slug }} import create_app
 from {{ cookiecutter.project_slug }}.database import db, migrate
 
 
 @pytest.fixture
-def empty_app(tmp_path: Path) -> Flask:
+def empty_app(new_database: Callable[[str], URL]) -> Iterator[Flask]:
     """The application on a database without tables."""
-    url = f"sqlite:///{tmp_path / 'empty.db'}"
-    return create_app(TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI=url))
+    url = new_database("empty")
+    app = create_app(TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI=url))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
 
 
 def test_there_is_one_head() -> None:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from flask.cli import NoAppException
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 INSTANCE_PATH = PROJECT_ROOT / "instance"  # a relative SQLite path starts here
 
 
-class ConfigurationError(SystemExit):
-    """A setting that can't be used: ends the process with one line instead of a traceback."""
+class ConfigurationError(NoAppException):
+    """Settings that can't be used. The `flask` command shows it as one line, not as a traceback."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Settings:
     SECRET_KEY: str
 
     # https://flask-sqlalchemy.readthedocs.io/en/stable/config/
-    SQLALCHEMY_DATABASE_URI: str
+    SQLALCHEMY_DATABASE_URI: URL | str
 
     # What the pages call this application.
     PROJECT_NAME: str = {{cookiecutter.project_name | python}}
@@ -40,29 +41,47 @@ class Settings:
         """Read `SECRET_KEY` and `DATABASE_URL`.
 
         Raises:
-            ConfigurationError: one of them is missing, or `DATABASE_URL` is no database URL.
+            ConfigurationError: one of them is missing, or can't be used.
         """
-        database_url = _required(environment, "DATABASE_URL")
-        try:
-            make_url(database_url)
-        except (ArgumentError, ValueError):
-            # The message leaves the value out, for it may hold a password.
+        missing = [name for name in ("SECRET_KEY", "DATABASE_URL") if not environment.get(name)]
+        if missing:
             raise ConfigurationError(
-                "DATABASE_URL can't be read as a database URL, such as sqlite:///app.db or"
-                " postgresql+psycopg://user:password@host/name. Characters like @ : / # in a"
-                " password are written as %40 %3A %2F %23."
-            ) from None
+                f"{' and '.join(missing)} not set. Set them in the environment, or in the file"
+                f" {PROJECT_ROOT / '.env'}; .env.example there says how."
+            )
         return cls(
-            SECRET_KEY=_required(environment, "SECRET_KEY"),
-            SQLALCHEMY_DATABASE_URI=database_url,
+            SECRET_KEY=environment["SECRET_KEY"],
+            SQLALCHEMY_DATABASE_URI=_database_url(environment["DATABASE_URL"]),
         )
 
 
-def _required(environment: Mapping[str, str], name: str) -> str:
-    value = environment.get(name, "")
-    if not value:
+def _database_url(value: str) -> URL:
+    """Read an address. The messages leave it out, for it may hold a password."""
+    if value.startswith("postgres://"):  # as some hosting services write it
+        value = value.replace("postgres://", "postgresql+psycopg://", 1)
+    try:
+        url = make_url(value)
+        dialect = url.get_dialect()
+        dialect.import_dbapi()
+    except (ArgumentError, ValueError):
         raise ConfigurationError(
-            f"{name} is not set. Set it in the environment, or in {PROJECT_ROOT / '.env'}"
-            " (.env.example shows the names)."
+            "DATABASE_URL can't be read as a database URL, such as sqlite:///app.db or"
+            " postgresql+psycopg://user:password@host/name. Characters like @ : / # in a password"
+            " are written as %40 %3A %2F %23."
+        ) from None
+    except NoSuchModuleError:
+        raise ConfigurationError(
+            f"DATABASE_URL names {url.drivername}, which SQLAlchemy doesn't know. Correct the name, or"
+            " add the package that brings it, with: uv add …"
+        ) from None
+    except ImportError as error:
+        raise ConfigurationError(
+            f"DATABASE_URL names {url.drivername}, whose driver can't be imported: {error}. Install"
+            " what it needs, or name another driver, as in postgresql+psycopg:// or mysql+pymysql://."
+        ) from None
+    if dialect.is_async:
+        raise ConfigurationError(
+            f"DATABASE_URL names {url.drivername}, an asynchronous driver, which Flask-SQLAlchemy can't"
+            " use. Name a synchronous one, as in postgresql+psycopg:// or mysql+pymysql://."
         )
-    return value
+    return url

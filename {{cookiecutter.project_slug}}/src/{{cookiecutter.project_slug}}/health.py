@@ -6,7 +6,7 @@ from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
-from .database.revisions import pending_revisions
+from .database import revisions
 
 blueprint = Blueprint("health", __name__)
 
@@ -25,7 +25,7 @@ def readyz() -> ResponseReturnValue:
     replaces this one: until then, this one still serves.
     """
     try:
-        pending = pending_revisions()
+        pending = revisions.pending()
     except SQLAlchemyError:
         current_app.logger.exception("The database does not answer")
         return {"status": "error", "reason": "the database does not answer"}, 503

@@ -9,11 +9,11 @@ from pathlib import Path
 from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import MetaData, String
+from sqlalchemy import MetaData, String, make_url
 from sqlalchemy.orm import DeclarativeBase, registry
 
 from ..config import PROJECT_ROOT
-from . import sqlite
+from . import engine, server
 from .types import UtcDateTime
 
 # Constraints need names that are the same on every database, or no revision can drop them.
@@ -48,8 +48,11 @@ os.environ.setdefault("FLASK_DB_INIT_TEMPLATE", str(Path(__file__).parent / "mig
 
 def init_app(app: Flask) -> None:
     """Connect the application to its database."""
+    limits = server.time_limits(make_url(app.config["SQLALCHEMY_DATABASE_URI"]))
+    # pool_pre_ping: a connection that the server has closed meanwhile is replaced before its use.
+    options = {"connect_args": limits, "pool_pre_ping": True}
+    app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     db.init_app(app)
     migrate.init_app(app)
     with app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            sqlite.configure(db.engine)
+        engine.configure(db.engine)

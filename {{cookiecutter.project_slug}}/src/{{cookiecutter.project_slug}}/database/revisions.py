@@ -1,30 +1,29 @@
-"""Which revisions this code has, and which of them the database lacks."""
+"""What the revisions of this code are, and what of them the database has."""
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import to_tuple
 from flask import current_app
+from sqlalchemy import inspect
 
 from . import db
 
 
-def pending_revisions() -> list[str]:
+def pending() -> list[str]:
     """The revisions of this code that the database has not been upgraded by, oldest first.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: the database does not answer.
     """
     heads = MigrationContext.configure(db.session.connection()).get_current_heads()
-    directory = Path(current_app.extensions["migrate"].directory)
-    versions = directory / "versions"
-    # The folder's time of change, in nanoseconds, tells when a revision was added or removed.
-    changed = versions.stat().st_mtime_ns if versions.is_dir() else 0
-    parents = _parents(directory, changed)
-    if any(head not in parents for head in heads):
+    below = parents()
+    if any(head not in below for head in heads):
         return []  # a newer release has migrated past us
     applied: set[str] = set()
     waiting = list(heads)
@@ -32,14 +31,43 @@ def pending_revisions() -> list[str]:
         revision = waiting.pop()
         if revision not in applied:
             applied.add(revision)
-            waiting.extend(parents[revision])
-    return [revision for revision in parents if revision not in applied]
+            waiting.extend(below[revision])
+    return [revision for revision in below if revision not in applied]
+
+
+def parents() -> dict[str, tuple[str, ...]]:
+    """The revisions below each revision of this code, oldest first."""
+    return _parents(*_versions())
+
+
+def tables_made() -> frozenset[str]:
+    """The names of all tables that a revision of this code makes, or once made."""
+    return _tables_made(*_versions())
+
+
+def tables_of_others() -> list[str]:
+    """The tables in the database that no model describes and no revision made."""
+    ours = set(db.metadata.tables) | tables_made() | {"alembic_version"}
+    return sorted(set(inspect(db.session.connection()).get_table_names()) - ours)
+
+
+def _versions() -> tuple[Path, int]:
+    """The folder of the revisions, and in nanoseconds when one was last added or removed."""
+    folder = Path(current_app.extensions["migrate"].directory) / "versions"
+    return folder, folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
 @lru_cache(maxsize=1)
-def _parents(directory: Path, changed: int) -> dict[str, tuple[str, ...]]:
-    """The revisions below each revision, oldest first; empty where there are none yet."""
+def _parents(versions: Path, changed: int) -> dict[str, tuple[str, ...]]:
     if not changed:
         return {}
-    scripts = list(ScriptDirectory(directory).walk_revisions())
-    return {script.revision: tuple(script._all_down_revisions) for script in reversed(scripts)}
+    scripts = list(ScriptDirectory(versions.parent).walk_revisions())
+    return {script.revision: to_tuple(script.down_revision, ()) for script in reversed(scripts)}
+
+
+@lru_cache(maxsize=1)
+def _tables_made(versions: Path, changed: int) -> frozenset[str]:
+    name = r"""\(\s*["'](.+?)["']"""
+    made = re.compile(rf"op\.create_table{name}|op\.rename_table\([^,]+,{name[2:]}")
+    texts = (path.read_text(encoding="utf-8") for path in versions.glob("*.py"))
+    return frozenset(name for text in texts for names in made.findall(text) for name in names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_wtf import FlaskForm
 from wtforms import StringField, TextAreaField
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms.validators import DataRequired, Length, ValidationError
 
 from .models import Note, Tag
 
@@ -14,9 +14,14 @@ def words(text: str | None) -> list[str]:
     return list(dict.fromkeys(word for part in (text or "").split(",") if (word := part.strip())))
 
 
+def stripped(text: str | None) -> str:
+    """The text without spaces around it; empty where there is none."""
+    return (text or "").strip()
+
+
 class NoteForm(FlaskForm):
-    title = StringField("Title", [InputRequired(), Length(max=Note.title.type.length)])
-    body = TextAreaField("Text", [Length(max=10_000)])
+    title = StringField("Title", [DataRequired(), Length(max=Note.title.type.length)], [stripped])
+    body = TextAreaField("Text", [Length(max=10_000)], [stripped])
     tags = StringField("Tags", description="Separated by commas")
 
     def validate_tags(self, field: StringField) -> None:

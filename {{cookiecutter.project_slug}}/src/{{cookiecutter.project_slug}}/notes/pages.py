@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -10,17 +10,21 @@ from ..database import db
 from .forms import NoteForm, words
 from .models import Note, Tag
 
+LARGEST_INTEGER = 2**31 - 1  # of an INTEGER column
+
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
 
 
-@blueprint.get("")
+@blueprint.get("/", strict_slashes=False)
 def index() -> str:
-    """The newest notes first, 20 on a page."""
-    notes = db.paginate(select(Note).order_by(Note.created_at.desc(), Note.id.desc()))
+    """The newest notes first."""
+    newest_first = select(Note).order_by(Note.created_at.desc(), Note.id.desc())
+    page = min(request.args.get("page", 1, type=int), LARGEST_INTEGER)
+    notes = db.paginate(newest_first, page=page, per_page=20)
     return render_template("notes/index.html", notes=notes)
 
 
-@blueprint.get("/<int:note_id>")
+@blueprint.get(f"/<int(max={LARGEST_INTEGER}):note_id>")
 def show(note_id: int) -> str:
     return render_template("notes/show.html", note=db.get_or_404(Note, note_id))
 

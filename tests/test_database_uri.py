@@ -1,0 +1,199 @@
+"""The address that is answered is the one that the application gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import click
+import pytest
+from dotenv import dotenv_values
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+from sqlalchemy import make_url
+from test_hooks import hook
+
+import answers
+import database_uri
+
+__all__ = ["hook"]
+
+DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "arrives", "packages"),
+    [
+        ("sqlite:///my_app.db", "sqlite:///my_app.db", ()),
+        ("sqlite:////srv/my_app.db", "sqlite:////srv/my_app.db", ()),
+        (r"sqlite:///C:\data\my_app.db", r"sqlite:///C:\data\my_app.db", ()),
+        ("sqlite://", "sqlite://", ()),
+        ("postgres://u@h/d", "postgresql+psycopg://u@h/d", ("psycopg[binary]>=3.3",)),
+        ("postgresql://u@h:5433/d", "postgresql+psycopg://u@h:5433/d", ("psycopg[binary]>=3.3",)),
+        ("postgresql://[::1]/d", "postgresql+psycopg://[::1]/d", ("psycopg[binary]>=3.3",)),
+        (
+            "postgresql://u@/d?host=/var/run/postgresql",
+            "postgresql+psycopg://u@/d?host=/var/run/postgresql",
+            ("psycopg[binary]>=3.3",),
+        ),
+        (
+            "postgresql://u@h/d?options=-csearch_path%3Dmine",
+            "postgresql+psycopg://u@h/d?options=-csearch_path%3Dmine",
+            ("psycopg[binary]>=3.3",),
+        ),
+        ("postgresql+psycopg2://h/d", "postgresql+psycopg2://h/d", ("psycopg2-binary>=2.9.10",)),
+        ("postgresql+pg8000://h/d", "postgresql+pg8000://h/d", ("pg8000>=1.31",)),
+        ("mysql://u:p%40@h/d", "mysql+pymysql://u:p%40@h/d", ("pymysql[rsa]>=1.2",)),
+        (
+            "mariadb://u@h/d?unix_socket=/run/mysqld/mysqld.sock",
+            "mariadb+pymysql://u@h/d?unix_socket=/run/mysqld/mysqld.sock",
+            ("pymysql[rsa]>=1.2",),
+        ),
+        ("mysql+mysqldb://h/d", "mysql+mysqldb://h/d", ("mysqlclient>=2.2",)),
+        ("mariadb+mariadbconnector://h/d", "mariadb+mariadbconnector://h/d", ("mariadb>=1.1",)),
+        ("mssql://h/d", "mssql+pyodbc://h/d", ("pyodbc>=5.2",)),
+        ("oracle://h/?service_name=x", "oracle+oracledb://h/?service_name=x", ("oracledb>=3",)),
+        (
+            "cockroachdb://u@h:26257/d",
+            "cockroachdb+psycopg://u@h:26257/d",
+            ("sqlalchemy-cockroachdb>=2.0.3", "psycopg[binary]>=3.3"),
+        ),
+        ("mysql://u:a$b@h/d", "mysql+pymysql://u:a%24b@h/d", ("pymysql[rsa]>=1.2",)),
+    ],
+)
+def test_the_driver_is_named_and_its_package_is_known(
+    answer: str, arrives: str, packages: tuple[str, ...]
+) -> None:
+    uri = database_uri.parse(answer)
+
+    assert (uri.full, uri.packages) == (arrives, packages)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("", "is no address of a database"),
+        ("my_app.db", "is no address of a database"),
+        ("sqlite://my_app.db", "three slashes"),
+        ("sqlite:///50%.db", "quote it, as %25"),
+        ("postgresql+asyncpg://h/d", "take postgresql+psycopg://"),
+        ("sqlite+aiosqlite:///x.db", "take sqlite+pysqlite://"),
+        ("mysql+aiomysql://h/d", "take mysql+pymysql://"),
+        ("mongodb://h/d", "names no database that is known"),
+        ("PostgreSQL://h/d", "names no database that is known"),
+        ("postgresql+magic://h/d", "take one of postgresql+psycopg"),
+        ("postgresql://u:p@ss@h/d", "quote it, as %40"),
+        ("postgresql://u:p/ss@h/d", "quote it, as %40"),
+        ("postgresql://u:p#ss@h/d", "quote it, as %40"),
+        ("postgresql://u:100%@h/d", "quote it, as %40"),
+        ("postgresql://u:p ss@h/d", "quote it, as %40"),
+        ("postgresql://h:99999/d", "a port that is none"),
+        ("postgresql://h:port/d", "quote it"),
+        ("postgresql://[nowhere]/d", "quote it"),
+        ("postgresql://[::1::2]/d", "no IPv6 address"),
+        ("postgresql://h", "no database on it"),
+        ("mysql://h/", "no database on it"),
+        ("postgresql://h/d?a=b c", "after the ?"),
+        ("postgresql://h/d\n", "on one line"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_the_remedy(answer: str, says: str) -> None:
+    with pytest.raises(database_uri.Refused, match=says.replace("+", r"\+").replace("?", r"\?")):
+        database_uri.parse(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "public"),
+    [
+        ("mysql://u:hidden@h/d", "mysql+pymysql://u@h/d"),
+        ("mysql://u:@h/d", "mysql+pymysql://u@h/d"),
+        ("mysql://:hidden@h/d", "mysql+pymysql://@h/d"),
+        (
+            "postgresql://u@h/d?password=hidden&sslmode=require",
+            "postgresql+psycopg://u@h/d?sslmode=require",
+        ),
+        ("postgresql://u@h/d?sslpassword=hidden", "postgresql+psycopg://u@h/d"),
+        ("mssql://?odbc_connect=Server%3Dh%3BPWD%3Dhidden", "mssql+pyodbc://"),
+    ],
+)
+def test_what_is_recorded_has_no_password(answer: str, public: str) -> None:
+    assert database_uri.parse(answer).public == public
+
+
+TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
+ANY_TEXT = st.text(max_size=12)
+
+
+def quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
+@st.composite
+def addresses(draw: DrawFn) -> str:
+    """Addresses of all kinds, most of which can be used."""
+    quoting: Callable[[str], str] = quoted if draw(st.integers(0, 3)) else str
+    scheme = draw(
+        st.sampled_from([*DRIVERS, "postgresql+pg8000", "mysql+mysqldb", "sqlite", "oracle"])
+    )
+    if scheme == "sqlite":
+        return f"sqlite:///{draw(st.sampled_from(['', '/srv/']))}{quoting(draw(TEXT))}"
+    address = ""
+    if draw(st.booleans()):
+        address += quoting(draw(TEXT))
+        if draw(st.booleans()):
+            address += ":" + quoting(draw(ANY_TEXT))
+        address += "@"
+    address += draw(
+        st.sampled_from(["localhost", "127.0.0.1", "[::1]", "db.example.com", "", "dß", "h_1"])
+    )
+    if draw(st.booleans()):
+        address += f":{draw(st.integers(0, 70000))}"
+    address += "/" + quoting(draw(TEXT))
+    if draw(st.booleans()):
+        address += "?" + urlencode(draw(st.dictionaries(TEXT, ANY_TEXT, max_size=3)))
+    return f"{scheme}://{address}"
+
+
+@settings(
+    max_examples=2500,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(answer=addresses() | st.text() | TEXT.map(lambda text: f"postgresql://{text}"))
+@example(answer="mysql://u:${HOME}@h/d")
+@example(answer="postgresql://u:'\"@h/d")
+@example(answer=r"mysql://u:a%5C%27b@h/d?x=\n")
+def test_an_address_arrives_unchanged_or_is_refused_in_one_line(
+    answer: str, hook: object, tmp_path: Path
+) -> None:
+    try:
+        uri = database_uri.parse(answer)
+    except database_uri.Refused as refused:
+        assert str(refused).isprintable()  # noqa: PT017
+        return
+    env = tmp_path / ".env"
+    env.unlink(missing_ok=True)
+    hook.write_env(env, uri.full)  # type: ignore[attr-defined]
+
+    arrived = make_url(str(dotenv_values(env)["DATABASE_URL"]))
+
+    typed = make_url(answer)
+    assert arrived == typed.set(drivername=DRIVERS.get(typed.drivername, arrived.drivername))
+    assert make_url(uri.public).password is None
+    assert "$" not in uri.full
+
+
+def test_a_refused_address_is_not_repeated() -> None:
+    """It may hold a password, and the terminal of a CI is public."""
+    with pytest.raises(click.ClickException) as refusal:
+        answers.check({"database_uri": "postgresql://u:hid@den@h/d"}, "database_uri")
+
+    assert "hid" not in refusal.value.message
+    assert refusal.value.message.isprintable()

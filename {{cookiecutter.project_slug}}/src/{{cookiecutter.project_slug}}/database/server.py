@@ -1,0 +1,156 @@
+"""The database server: how it is reached, what is wrong when it isn't, and databases made on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+CONNECT_TIMEOUT = 3  # seconds
+# Seconds that a query of the application may take to answer: a server that never does would hold
+# the process for ever. Migrations, which may take long, have no such limit.
+READ_TIMEOUT = 30
+
+# How the drivers spell these limits; psycopg's limit for connecting covers the server's greeting.
+CONNECT_OPTIONS = {
+    "psycopg": "connect_timeout",
+    "psycopg2": "connect_timeout",
+    "pymysql": "connect_timeout",
+    "mysqldb": "connect_timeout",
+    "mysqlconnector": "connection_timeout",
+}
+READ_OPTIONS = {"pymysql": "read_timeout", "mysqldb": "read_timeout"}
+
+IS_THERE = {
+    "postgresql": "SELECT count(*) FROM pg_database WHERE datname = :name",
+    "mysql": "SELECT count(*) FROM information_schema.schemata WHERE schema_name = :name",
+    "mariadb": "SELECT count(*) FROM information_schema.schemata WHERE schema_name = :name",
+}
+
+
+class Unavailable(Exception):
+    """The database can't be used. The text says where it is, why, and what to do.
+
+    Attributes:
+        missing: the server answers, but has no database of this name.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+def time_limits(url: URL, read: float | None = READ_TIMEOUT) -> dict[str, Any]:
+    """Options for connecting, but for those that the address has itself; `read` is in seconds."""
+    driver = url.get_driver_name()
+    limits = {CONNECT_OPTIONS.get(driver): CONNECT_TIMEOUT, READ_OPTIONS.get(driver): read}
+    return {
+        name: limit for name, limit in limits.items() if name and limit and name not in url.query
+    }
+
+
+def is_local(url: URL) -> bool:
+    """Whether the server is on this machine."""
+    host = url.host or ""
+    return host in ("", "localhost", "::1") or host.startswith("127.")
+
+
+def is_in_memory(url: URL) -> bool:
+    """Whether it is an SQLite database that ends with the process."""
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+
+
+def place(url: URL) -> str:
+    """Where the database is, for people."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    port = f":{url.port}" if url.port else ""
+    return f"{url.database} on {url.host or 'this machine'}{port}"
+
+
+def check(url: URL) -> None:
+    """Connect to the database once, and wait a few seconds at most.
+
+    Raises:
+        Unavailable: it can't be done.
+    """
+    limits = time_limits(url, read=CONNECT_TIMEOUT)
+    question = "PRAGMA schema_version" if url.get_backend_name() == "sqlite" else "SELECT 1"
+    try:
+        with create_engine(url, poolclass=NullPool, connect_args=limits).connect() as connection:
+            connection.exec_driver_sql(question)
+    except DBAPIError as error:
+        if _is_missing(url):
+            message = f"There is no database {place(url)}. To create it: uv run flask db prepare"
+            raise Unavailable(message, missing=True) from error
+        message = f"The database {place(url)} can't be used: {reason(error)}. {_remedy(url)}"
+        raise Unavailable(message) from error
+
+
+def reason(error: DBAPIError) -> str:
+    """What the database or its driver said, on one line."""
+    said = error.orig.args[-1] if error.orig and error.orig.args else error
+    return " ".join(str(said).split()).rstrip(".")
+
+
+def create_database(url: URL) -> None:
+    """Make the database.
+
+    Raises:
+        Unavailable: the server does not let us.
+    """
+    encoding = "" if url.get_backend_name() == "postgresql" else " CHARACTER SET utf8mb4"
+    _on_server(url, "CREATE DATABASE {name}" + encoding)
+
+
+def drop_database(url: URL) -> None:
+    """Delete the database, if it is there.
+
+    Raises:
+        Unavailable: the server does not let us.
+    """
+    _on_server(url, "DROP DATABASE IF EXISTS {name}")
+
+
+def _on_server(url: URL, statement: str) -> None:
+    engine = _server(url)
+    name = engine.dialect.identifier_preparer.quote_identifier(url.database or "")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement.format(name=name))
+    except DBAPIError as error:
+        raise Unavailable(f"{statement.format(name=name)} failed: {reason(error)}.") from error
+
+
+def _server(url: URL) -> Engine:
+    """The server without the database; each statement is final."""
+    # PostgreSQL has a database for such work; the others need none.
+    other = "postgres" if url.get_backend_name() == "postgresql" else None
+    parts = (url.drivername, url.username, url.password, url.host, url.port, other, url.query)
+    return create_engine(
+        URL.create(*parts),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args=time_limits(url, read=CONNECT_TIMEOUT),
+    )
+
+
+def _is_missing(url: URL) -> bool:
+    query = IS_THERE.get(url.get_backend_name())
+    if not query or not url.database:
+        return False
+    try:
+        with _server(url).connect() as connection:
+            return not connection.scalar(text(query), {"name": url.database})
+    except DBAPIError:
+        return False
+
+
+def _remedy(url: URL) -> str:
+    folder = Path(url.database or "").parent
+    if url.get_backend_name() == "sqlite" and not folder.is_dir():
+        return f"Make its folder, {folder}, or change DATABASE_URL in .env."
+    return "Correct DATABASE_URL in .env, or see to the database."
