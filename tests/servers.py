@@ -68,11 +68,21 @@ class Server:
     def new_user(self, password: str) -> str:
         """A user who may log in, and nothing else."""
         name = self.new_name()
+        password = password.replace("%", "%%")
         if self.kind == "postgresql":
             self.run(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
         else:
             self.run(f"CREATE USER {name}@'%%' IDENTIFIED BY '{password}'")
         return name
+
+    def with_administrator(self, password: str) -> Server:
+        """The same server, of which a new user with a password is the administrator."""
+        name = self.new_user(password)
+        if self.kind == "postgresql":
+            self.run(f"ALTER ROLE {name} SUPERUSER")
+        else:
+            self.run(f"GRANT ALL ON *.* TO {name}@'%%' WITH GRANT OPTION")
+        return Server(self.admin.set(username=name, password=password), self.made)
 
     def grant_all(self, user: str, database: str) -> None:
         if self.kind == "postgresql":
@@ -174,6 +184,11 @@ def postgresql_with_passwords() -> Iterator[Server]:
     finally:
         run(bin_folder / "pg_ctl", "stop", "-m", "immediate", "-D", data)
         shutil.rmtree(folder)
+
+
+def driver_named(uri: str) -> str:
+    """The address as SQLAlchemy needs it here."""
+    return uri.replace("postgresql:", "postgresql+psycopg:").replace("mysql:", "mysql+pymysql:")
 
 
 def snapshot(url: str | URL) -> dict[str, object]:

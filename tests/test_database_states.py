@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 from conftest import TEMPLATE, Project, User, commands_printed_by
-from servers import Server, snapshot
+from passwords import PASSWORD, files_with_the_password
+from servers import Server, driver_named, snapshot
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
@@ -234,7 +235,10 @@ def only_sqlite(place: Place) -> Path:
 @pytest.fixture
 def place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     name = {"SQLite": "", "PostgreSQL": "postgresql_with_passwords", "MySQL/MariaDB": "mysql"}[kind]
-    return Place(kind, request.getfixturevalue(name) if name else None, tmp_path)
+    if not name:
+        return Place(kind, None, tmp_path)
+    server: Server = request.getfixturevalue(name)
+    return Place(kind, server.with_administrator(PASSWORD), tmp_path)
 
 
 def revision_text(project: Path) -> str:
@@ -279,6 +283,8 @@ def test_whatever_the_state(
         outcome = "told why, and the command to finish"
         assert len(commands) == 1
         assert (made / "set_up.py").exists()
+    if place.server and str(place.server.admin.username) in case.uri:
+        assert files_with_the_password(user.home, user.folder) == [made / ".env"]
     compare_with_readme(name, kind, outcome)
 
     if name in (
@@ -325,10 +331,6 @@ def test_later_revisions_do_not_touch_the_tables_of_others(
     project.flask("db", "upgrade")
     after = snapshot(driver_named(uri))
     assert {table: after[table] for table in before} == before
-
-
-def driver_named(uri: str) -> str:
-    return uri.replace("postgresql:", "postgresql+psycopg:").replace("mysql:", "mysql+pymysql:")
 
 
 def table() -> dict[str, list[str]]:

@@ -135,5 +135,7 @@ def test_without_uv_and_pip_the_user_is_told_where_to_get_uv(
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.setattr(sys, "executable", "/no/python")
 
-    with pytest.raises(set_up.SetUpError, match=r"pip can't install uv \(.*\). Install it yourself: https://"):
+    with pytest.raises(
+        set_up.SetUpError, match=r"pip can't install uv \(.*\). Install it yourself: https://"
+    ):
         set_up.install_packages({})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from click import ClickException
 from flask.cli import NoAppException
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -18,6 +19,8 @@ INSTANCE_PATH = PROJECT_ROOT / "instance"  # a relative SQLite path starts here
 
 class ConfigurationError(NoAppException):
     """Settings that can't be used. The `flask` command shows it as one line, not as a traceback."""
+
+    show = ClickException.show  # and without the usage of the command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,16 +66,16 @@ def _database_url(value: str) -> URL:
         url = make_url(value)
         dialect = url.get_dialect()
         dialect.import_dbapi()
+    except NoSuchModuleError:
+        raise ConfigurationError(
+            f"DATABASE_URL names {url.drivername}, which SQLAlchemy doesn't know. Correct the name, or"
+            " add the package that brings it, with: uv add …"
+        ) from None
     except (ArgumentError, ValueError):
         raise ConfigurationError(
             "DATABASE_URL can't be read as a database URL, such as sqlite:///app.db or"
             " postgresql+psycopg://user:password@host/name. Characters like @ : / # in a password"
             " are written as %40 %3A %2F %23."
-        ) from None
-    except NoSuchModuleError:
-        raise ConfigurationError(
-            f"DATABASE_URL names {url.drivername}, which SQLAlchemy doesn't know. Correct the name, or"
-            " add the package that brings it, with: uv add …"
         ) from None
     except ImportError as error:
         raise ConfigurationError(

@@ -36,9 +36,11 @@ def create() -> ResponseReturnValue:
         return render_template("notes/new.html", form=form), 422 if form.errors else 200
     note = Note(title=form.title.data, body=form.body.data, tags=_tags(words(form.tags.data)))
     db.session.add(note)
+    db.session.flush()
+    page = url_for(".show", note_id=note.id)  # known now; after the commit it would be asked for again
     db.session.commit()
-    flash(f"“{note.title}” is saved.")
-    return redirect(url_for(".show", note_id=note.id))
+    flash(f"“{form.title.data}” is saved.")
+    return redirect(page)
 
 
 def _tags(names: list[str]) -> list[Tag]:

@@ -1,0 +1,115 @@
+"""Eight processes that write to one SQLite database, with our settings and with the stock ones.
+
+    uv run python benchmarks/sqlite_writers.py
+
+Each posts notes to the application, which looks their tags up before it writes: the pattern that
+ends in `database is locked`. Rounds alternate, so that the machine's moods meet both alike.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+WRITERS = 8
+NOTES = 50  # for each writer
+ROUNDS = 5
+
+
+def main() -> None:
+    """Make a project, measure in it, and print a table."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            ["cookiecutter", TEMPLATE, "--no-input", "--output-dir", folder],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        project = Path(folder) / "my_app"
+        python = project / ".venv" / "bin" / "python"
+        results: dict[str, list[dict[str, float]]] = {"ours": [], "stock": []}
+        for number in range(ROUNDS):
+            for settings, rounds in results.items():
+                command = [python, __file__, settings, project / f"{settings}{number}.db"]
+                output = subprocess.check_output(
+                    command, cwd=project, text=True, stderr=subprocess.DEVNULL
+                )
+                rounds.append(json.loads(output))
+    print(f"{WRITERS} writers, {NOTES} notes each, {ROUNDS} rounds\n")
+    print("| settings | notes/s, median | lowest to highest | `database is locked` |")
+    print("|---|---|---|---|")
+    speeds = {}
+    for settings, rounds in results.items():
+        speed = [result["written"] / result["seconds"] for result in rounds]
+        speeds[settings] = statistics.median(speed)
+        locked = sum(result["locked"] for result in rounds)
+        print(
+            f"| {settings} | {speeds[settings]:.0f} | {min(speed):.0f} to {max(speed):.0f} |"
+            f" {locked:.0f} of {WRITERS * NOTES * ROUNDS} |"
+        )
+    print(f"\nours / stock: {speeds['ours'] / speeds['stock']:.1f}")
+
+
+def measure(settings: str, path: str) -> None:
+    """Run the writers on a new database, in the project's own environment."""
+    import flask_migrate
+
+    os.environ |= {"SECRET_KEY": "benchmark", "DATABASE_URL": f"sqlite:///{path}"}
+    with make_app(settings).app_context():
+        flask_migrate.upgrade()
+    queue: multiprocessing.Queue[tuple[float, float, int, int]] = multiprocessing.Queue()
+    start = multiprocessing.Barrier(WRITERS)
+    writers = [
+        multiprocessing.Process(target=write, args=(settings, number, start, queue))
+        for number in range(WRITERS)
+    ]
+    for writer in writers:
+        writer.start()
+    ends = [queue.get() for _ in writers]
+    for writer in writers:
+        writer.join()
+    result = {
+        "seconds": max(end[1] for end in ends) - min(end[0] for end in ends),
+        "written": sum(end[2] for end in ends),
+        "locked": sum(end[3] for end in ends),
+    }
+    print(json.dumps(result))
+
+
+def make_app(settings: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    from my_app import create_app, database
+
+    if settings == "stock":
+        database.engine.configure = lambda engine: None
+    app = create_app()
+    app.config["WTF_CSRF_ENABLED"] = False
+    return app
+
+
+def write(settings, number, start, queue) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    client = make_app(settings).test_client()
+    client.application.logger.disabled = True
+    client.get("/notes")
+    start.wait()
+    started = time.time()
+    codes = [
+        client.post(
+            "/notes/new", data={"title": f"{number}-{note}", "tags": f"a{number}"}
+        ).status_code
+        for note in range(NOTES)
+    ]
+    queue.put((started, time.time(), codes.count(302), codes.count(500)))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        measure(sys.argv[1], sys.argv[2])
+    else:
+        main()

@@ -1,0 +1,219 @@
+"""Projects on each of the three databases: their own tests, their revisions, and what they leave alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Project, User
+from servers import Server, driver_named, snapshot
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+KINDS = ["sqlite", "postgresql", "mysql"]
+
+ISOLATION = '''
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
+
+from my_app.database import db
+from my_app.notes.models import Note, Tag
+
+
+def count() -> int:
+    return db.session.scalar(select(func.count()).select_from(Tag)) or 0
+
+
+@pytest.fixture(params=range(3), autouse=True)
+def nothing_is_left(app: Flask, request: pytest.FixtureRequest) -> None:
+    """Each test runs three times, and finds an empty table each time."""
+    with app.app_context():
+        assert count() == 0
+
+
+def test_commit(app: Flask) -> None:
+    with app.app_context():
+        db.session.add(Tag(name="a"))
+        db.session.commit()
+    with app.app_context():
+        assert count() == 1
+
+
+def test_rollback_after_commit(app: Flask) -> None:
+    with app.app_context():
+        db.session.add(Tag(name="a"))
+        db.session.commit()
+        db.session.add(Tag(name="b"))
+        db.session.rollback()
+        assert count() == 1
+
+
+def test_integrity_error(app: Flask) -> None:
+    with app.app_context():
+        db.session.add(Tag(name="a"))
+        db.session.commit()
+        db.session.add(Tag(name="a"))
+        with pytest.raises(IntegrityError):
+            db.session.commit()
+        db.session.rollback()
+        db.session.add(Tag(name="b"))
+        db.session.commit()
+        assert count() == 2
+
+
+def test_nested_transactions(app: Flask) -> None:
+    with app.app_context():
+        db.session.add(Tag(name="a"))
+        with pytest.raises(IntegrityError), db.session.begin_nested():
+            db.session.add(Tag(name="a"))
+            db.session.flush()
+            db.session.add(Tag(name="a"))
+            db.session.flush()
+        assert count() == 0 or db.session.rollback() is None
+        with db.session.begin_nested() as inner:
+            db.session.add(Tag(name="c"))
+            inner.rollback()
+        db.session.add(Tag(name="d"))
+        db.session.commit()
+        assert count() >= 1
+
+
+def test_several_requests(app: Flask, client: FlaskClient) -> None:
+    for title in ("one", "two"):
+        client.post("/notes/new", data={"title": title, "tags": "a"})
+    assert client.get("/notes").text.count("<li>") == 2
+    with app.app_context():
+        db.session.execute(text("DELETE FROM note_tag"))
+        db.session.commit()
+        assert count() == 1
+'''
+
+LIFE_CYCLE = """
+import flask_migrate
+from my_app import create_app
+
+with create_app().app_context():
+    flask_migrate.upgrade()
+    flask_migrate.check()
+    flask_migrate.downgrade(revision="base")
+    flask_migrate.upgrade()
+    flask_migrate.check()
+"""
+
+
+@pytest.fixture(scope="session")
+def new_uri(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], str]:
+    """A function that gives the URI of an empty database of a kind."""
+
+    def make(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path_factory.mktemp('data')}/data.db"
+        server: Server = request.getfixturevalue(kind)
+        return server.uri(server.new_database())
+
+    return make
+
+
+@pytest.fixture
+def on(new_uri: Callable[[str], str], user: User) -> Callable[[str], tuple[Project, str]]:
+    """A function that makes a project on a database of a kind, and gives the URI, too."""
+
+    def make(kind: str) -> tuple[Project, str]:
+        uri = new_uri(kind)
+        return user.project(f"database_uri={uri}"), driver_named(uri)
+
+    return make
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_projects_tests_run_on_its_database_and_leave_it_unchanged(
+    kind: str, on: Callable[[str], tuple[Project, str]], request: pytest.FixtureRequest
+) -> None:
+    project, uri = on(kind)
+    engine = create_engine(uri, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO note (title, body) VALUES ('mine', 'to be kept')")
+        connection.exec_driver_sql("INSERT INTO tag (name) VALUES ('mine')")
+    before = snapshot(uri)
+    (project.path / "tests" / "test_isolation.py").write_text(ISOLATION)
+
+    output = project.succeed("uv", "run", "pytest")
+    assert f"database: {engine.url.drivername}, beside " in output
+    project.succeed("uv", "run", "pytest", "-n", "2")
+
+    assert snapshot(uri) == before
+    if kind != "sqlite":
+        with request.getfixturevalue(kind).connect() as connection:
+            names = (
+                engine.dialect.get_schema_names(connection)
+                if kind == "mysql"
+                else [
+                    name
+                    for (name,) in connection.exec_driver_sql("SELECT datname FROM pg_database")
+                ]
+            )
+        assert [name for name in names if name.startswith(f"{engine.url.database}_")] == []
+
+
+@pytest.mark.parametrize("maker", KINDS)
+def test_one_revision_serves_every_database(
+    maker: str,
+    on: Callable[[str], tuple[Project, str]],
+    new_uri: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    project, _ = on(maker)
+    (tmp_path / "life_cycle.py").write_text(LIFE_CYCLE)
+    for kind in KINDS:
+        elsewhere = Project(
+            project.path,
+            {**project.env, "SECRET_KEY": "test", "DATABASE_URL": driver_named(new_uri(kind))},
+        )
+        drivers = ["--with", "psycopg[binary]", "--with", "pymysql[rsa]"]
+        elsewhere.succeed(
+            "uv", "run", *drivers, "python", "-W", "error", str(tmp_path / "life_cycle.py")
+        )
+
+
+def test_prepare_creates_the_database_and_upgrades_it(
+    on: Callable[[str], tuple[Project, str]], postgresql: Server
+) -> None:
+    project, _ = on("postgresql")
+    name = postgresql.name_to_drop()
+    env = {**project.env, "DATABASE_URL": driver_named(postgresql.uri(name))}
+    elsewhere = Project(project.path, env)
+
+    told = elsewhere.run("uv", "run", "flask", "db", "upgrade")
+    assert told.returncode == 1
+    assert told.stdout.endswith("To create it: uv run flask db prepare\n")
+    assert f"Created the database {name} on 127.0.0.1" in elsewhere.flask("db", "prepare")
+    assert "Created" not in elsewhere.flask("db", "prepare")
+    assert "(head)" in elsewhere.flask("db", "current")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("sqlite:////no/such/app.db", "Make its folder, /no/such"),
+        ("postgresql+psycopg://h/d", "driver can't be imported"),
+        ("magic://h/d", "which SQLAlchemy doesn't know"),
+        ("nonsense", "can't be read as a database URL"),
+        ("sqlite+aiosqlite:///x.db", "driver can't be imported"),
+    ],
+)
+def test_a_database_url_that_cannot_be_used_is_explained(
+    project: Project, url: str, says: str
+) -> None:
+    mistaken = Project(project.path, {**project.env, "DATABASE_URL": url})
+
+    done = mistaken.run("uv", "run", "flask", "db", "upgrade")
+
+    assert done.returncode != 0
+    assert says in done.stdout
+    assert "Traceback" not in done.stdout

@@ -1,0 +1,135 @@
+"""The password of the database is in .env, and nowhere else."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pexpect
+import pytest
+from conftest import User, at_the_prompt
+from passwords import PASSWORD, QUOTED, files_with_the_password
+from servers import Server
+
+Answer = Callable[[Server, str, str], str]
+
+
+def right(server: Server, user: str, database: str) -> str:
+    return server.uri(database, user, PASSWORD)
+
+
+def wrong(server: Server, user: str, database: str) -> str:
+    return server.uri(database, user, PASSWORD + "x")
+
+
+def down(server: Server, user: str, database: str) -> str:
+    return server.uri(database, user, PASSWORD, port=9)
+
+
+def unknown_host(server: Server, user: str, database: str) -> str:
+    return server.uri(database, user, PASSWORD, host="db.invalid")
+
+
+def missing(server: Server, user: str, database: str) -> str:
+    return server.uri("nothing_of_this_name", user, PASSWORD)
+
+
+def in_the_options(server: Server, user: str, database: str) -> str:
+    return server.uri(database, user) + f"?password={QUOTED}"
+
+
+@contextmanager
+def watch_processes() -> Iterator[list[bytes]]:
+    """Collect the command lines that hold the password, of all processes meanwhile."""
+    seen: list[bytes] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    line = path.read_bytes()
+                except OSError:
+                    continue
+                if b"S3cret" in line and b"database_uri=" not in line:  # of another test
+                    seen.append(line)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
+
+
+@pytest.mark.parametrize("kind", ["postgresql_with_passwords", "mysql"])
+@pytest.mark.parametrize("answer", [right, wrong, down, unknown_host, missing, in_the_options])
+def test_the_password_is_in_env_and_nowhere_else(
+    answer: Answer, kind: str, user: User, request: pytest.FixtureRequest
+) -> None:
+    server: Server = request.getfixturevalue(kind)
+    name, database = server.new_user(PASSWORD), server.new_database()
+    server.grant_all(name, database)
+    temporary = user.folder / "temporary"
+    temporary.mkdir()
+    identity = {
+        f"GIT_{who}_{what}": "t@example.com"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    user.env |= {"TMPDIR": str(temporary), **identity}
+
+    terminal = at_the_prompt(user)
+    with watch_processes() as seen:
+        for _ in range(5):
+            terminal.expect_exact("): ")
+            terminal.sendline("")
+        terminal.expect_exact("): ")
+        terminal.sendline(answer(server, name, database))
+        terminal.expect_exact("): ")
+        terminal.sendline("")
+        terminal.expect_exact("Setting up")
+        terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    env = user.folder / "my_app" / ".env"
+    assert files_with_the_password(user.home, user.folder) == [env]
+    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+    assert "S3cret" not in str(terminal.before)
+    assert "Traceback" not in str(terminal.before)
+    assert ("✓ flask db check" in str(terminal.before)) == (answer in (right, in_the_options))
+    assert seen == []
+
+
+def test_a_password_on_the_command_line_is_not_recorded(user: User, mysql: Server) -> None:
+    name, database = mysql.new_user(PASSWORD), mysql.new_database()
+    mysql.grant_all(name, database)
+
+    user.project(f"database_uri={mysql.uri(database, name, PASSWORD)}")
+
+    assert files_with_the_password(user.home, user.folder) == [user.folder / "my_app" / ".env"]
+
+
+def test_a_replay_asks_for_the_password_in_env(user: User, mysql: Server) -> None:
+    name, database = mysql.new_user(PASSWORD), mysql.new_database()
+    mysql.grant_all(name, database)
+    first = user.project(f"database_uri={mysql.uri(database, name, PASSWORD)}")
+    first.path.rename(user.folder / "first")
+
+    done = user.cookiecutter("--replay")
+
+    assert done.returncode == 0
+    assert "Access denied" in done.stdout
+    assert "Correct DATABASE_URL in .env" in done.stdout
+
+
+def test_the_search_finds_a_password(user: User) -> None:
+    user.run("git", "init", "--quiet")
+    (user.folder / "file").write_text(QUOTED)
+    user.run("git", "add", "file")
+
+    assert len(files_with_the_password(user.folder)) == 2
