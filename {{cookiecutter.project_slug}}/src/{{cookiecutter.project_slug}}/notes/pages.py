@@ -36,8 +36,8 @@ def create() -> ResponseReturnValue:
         return render_template("notes/new.html", form=form), 422 if form.errors else 200
     note = Note(title=form.title.data, body=form.body.data, tags=_tags(words(form.tags.data)))
     db.session.add(note)
-    db.session.flush()
-    page = url_for(".show", note_id=note.id)  # known now; after the commit it would be asked for again
+    db.session.flush()  # gives the note its id; after the commit it would be asked for again
+    page = url_for(".show", note_id=note.id)
     db.session.commit()
     flash(f"“{form.title.data}” is saved.")
     return redirect(page)
