@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import cast
 
 import flask_migrate
 import pytest
-from dotenv import dotenv_values
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import URL, Connection, Engine, make_url
 
 from {{ cookiecutter.project_slug }} import create_app
-from {{ cookiecutter.project_slug }}.config import PROJECT_ROOT, Settings
+from {{ cookiecutter.project_slug }}.config import Settings, whole_environment
 from {{ cookiecutter.project_slug }}.database import db, server
 
-ENVIRONMENT = {**dotenv_values(PROJECT_ROOT / ".env"), **os.environ}
-DEVELOPMENT_URL = make_url(ENVIRONMENT.get("DATABASE_URL") or "sqlite://")
+DEVELOPMENT_URL = make_url(whole_environment().get("DATABASE_URL") or "sqlite://")
 
 
 class TestSettings(Settings):

@@ -8,31 +8,27 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Literal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from alembic import context
-from alembic.autogenerate.api import AutogenContext
-from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from flask import current_app
-from sqlalchemy import URL, Connection, DefaultClause, MetaData, create_engine, inspect
+from sqlalchemy import URL, Connection, Engine, NestedTransaction, create_engine, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
-from sqlalchemy.sql.elements import False_, True_
-from sqlalchemy.sql.functions import now
 
-from . import db, engine, revisions, server
-from .types import UtcDateTime
+from . import autogenerate, db, engine, resume, revisions, server
+from .lock import Occupied, migration_lock
+from .resume import Progress
 
-# Alembic would write them as the database at hand spells them.
-PORTABLE_DEFAULTS: dict[type, str] = {
-    now: "sa.func.now()",
-    True_: "sa.true()",
-    False_: "sa.false()",
-}
+# Seconds that one try to lock a table lasts, and that pass until the next.
+LOCK_ATTEMPT = 1
+LOCK_PAUSE = 1
+LOCK_NOT_AVAILABLE = {"55P03", 1205}  # of PostgreSQL, of MySQL
 
 log = logging.getLogger("alembic.env")
 
@@ -42,22 +38,26 @@ def run() -> None:
     _log_to_stderr()
     options: dict[str, Any] = {
         "target_metadata": db.metadata,
-        "process_revision_directives": _process_revision_directives,
-        "render_item": _render_item,
-        "include_name": _include_name,
+        "process_revision_directives": autogenerate.process_revision_directives,
+        "render_item": autogenerate.render_item,
+        "include_name": autogenerate.include_name,
+        "transaction_per_migration": True,
         **current_app.extensions["migrate"].configure_args,
     }
-    if _is_first_revision() and _is_autogenerate():
-        _make_first_revision(options)
+    if autogenerate.is_first_revision() and autogenerate.is_asked_for():
+        autogenerate.make_first_revision(database_url(), options)
     elif context.is_offline_mode():
         context.configure(url=database_url(), literal_binds=True, **options)
         with context.begin_transaction():
             context.run_migrations()
+    elif given := context.config.attributes.get("connection"):  # by a test
+        with given.connect() if isinstance(given, Engine) else nullcontext(given) as connection:
+            _run_on(connection, options)
     else:
         try:
-            with _connect(options) as connection:
+            with _connect() as connection, migration_lock(connection, _seconds("MIGRATION_WAIT")):
                 _run_on(connection, options)
-        except server.Unavailable as problem:
+        except (server.Unavailable, Occupied) as problem:
             raise CommandError(str(problem)) from problem
         except DBAPIError as error:
             statement = " ".join((error.statement or "").split())
@@ -67,53 +67,191 @@ def run() -> None:
 
 def database_url() -> URL:
     """The address of the database that is migrated."""
-    return db.engine.url
+    url: URL | None = current_app.config["MIGRATION_DATABASE_URL"]
+    return url or db.engine.url
 
 
-def _run_on(connection: Connection, options: dict[str, Any]) -> None:
-    heads = MigrationContext.configure(connection).get_current_heads()
-    tables = set(inspect(connection).get_table_names())
-    # What has been asked so far is a transaction, which Alembic would take for ours and not commit.
-    connection.rollback()
-
-    context.configure(connection=connection, **options)
-    command = context.get_context().opts["fn"].__name__
-    if command != "do_stamp":
-        _refuse_unknown(heads)
-    if command == "upgrade" and not heads:
-        _refuse_clash(tables)
-    with context.begin_transaction():
-        context.run_migrations()
-        if connection.dialect.name == "sqlite":
-            _check_foreign_keys(connection)
+def _seconds(setting: str) -> float:
+    return float(current_app.config[setting])
 
 
 @contextmanager
-def _connect(options: dict[str, Any]) -> Iterator[Connection]:
-    """A connection whose settings no one inherits.
+def _connect() -> Iterator[Connection]:
+    """A connection of its own, whose settings no one inherits.
 
     Raises:
         server.Unavailable: there is none to be had.
     """
     url = database_url()
-    if url.get_backend_name() != "sqlite":
+    if server.is_in_memory(url):
+        own = db.engine
+    else:
         server.check(url)
         limits = server.time_limits(url, read=None)
         own = create_engine(url, poolclass=NullPool, connect_args=limits)
         engine.configure(own)
-        with own.connect() as connection:
-            yield connection
-        return
+    with own.connect() as connection:
+        for statement in _limits(connection.dialect.name):
+            connection.connection.cursor().execute(statement)
+        # A SET that is rolled back on PostgreSQL is undone. Alembic takes a transaction that is
+        # open already for ours, and would not commit it.
+        connection.connection.commit()
+        yield connection
+        if server.is_in_memory(url):
+            connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
 
-    if not server.is_in_memory(url):
-        server.check(url)
-    with db.engine.connect() as connection:
-        options["transactional_ddl"] = True  # a revision that fails leaves nothing behind
-        _without_foreign_keys(connection)
+
+def _limits(dialect: str) -> list[str]:
+    """What limits the time that this connection waits for locks, and works on a statement."""
+    statement = _seconds("MIGRATION_STATEMENT_TIMEOUT")
+    if dialect == "postgresql":
+        return [
+            f"SET lock_timeout = {int(LOCK_ATTEMPT * 1000)}",
+            f"SET statement_timeout = {int(statement * 1000)}",
+        ]
+    if dialect in ("mysql", "mariadb"):
+        return [
+            f"SET SESSION lock_wait_timeout = {int(LOCK_ATTEMPT)}",
+            f"SET SESSION innodb_lock_wait_timeout = {int(LOCK_ATTEMPT)}",
+        ] + ([f"SET SESSION max_statement_time = {statement}"] if dialect == "mariadb" else [])
+    if dialect == "sqlite":
+        return [
+            f"PRAGMA busy_timeout={int(_seconds('MIGRATION_WAIT') * 1000)}",
+            # SQLite can only change a table by making it anew. Dropping the old one would delete
+            # its children where they have ON DELETE CASCADE. The pragma has no effect in a
+            # transaction: https://sqlite.org/lang_altertable.html#otheralter
+            "PRAGMA foreign_keys=OFF",
+        ]
+    return []
+
+
+def _run_on(connection: Connection, options: dict[str, Any]) -> None:
+    heads = MigrationContext.configure(connection).get_current_heads()
+    tables = set(inspect(connection).get_table_names())
+    connection.rollback()  # else Alembic would take this transaction for ours, and not commit
+
+    savepoint = Savepoint(connection)
+    if connection.dialect.name == "sqlite":
+        # All revisions in one transaction, whose lock keeps other processes out until the end.
+        options |= {"transactional_ddl": True, "transaction_per_migration": False}
+        options["on_version_apply"] = savepoint.renew
+    context.configure(connection=connection, **options)
+    command = context.get_context().opts["fn"].__name__
+    if command != "do_stamp":
+        _refuse_unknown(heads)
+    if command == "upgrade" and not heads and resume.TABLE not in tables:
+        _refuse_clash(tables)
+
+    if connection.dialect.name == "sqlite":
+        _run_on_sqlite(savepoint)
+    elif command in ("upgrade", "downgrade"):
+        _run_on_server(connection, command, heads)
+    else:
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+def _run_on_sqlite(savepoint: Savepoint) -> None:
+    """Apply the revisions; one that fails leaves nothing behind, and those before it are kept."""
+    failure: Exception | None = None
+    with context.begin_transaction():
+        savepoint.begin()
         try:
-            yield connection
-        finally:
-            connection.invalidate()
+            context.run_migrations()
+        except Exception as error:
+            savepoint.undo()
+            failure = error
+    if failure:
+        raise failure
+
+
+def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...]) -> None:
+    """Apply the revisions, each in its transaction, and try again where one waits for a lock.
+
+    Whoever waits for a table holds up all that come after. So each try is short.
+    """
+    progress: Progress | None = None
+    if connection.dialect.name in ("mysql", "mariadb"):
+        progress = Progress(connection, command, heads)
+        context.get_context().on_version_apply_callbacks += (progress.begin_revision,)
+    deadline = time.monotonic() + _seconds("MIGRATION_LOCK_TIMEOUT")
+    while True:
+        try:
+            with context.begin_transaction():
+                context.run_migrations()
+            break
+        except Exception as error:
+            connection.rollback()
+            if progress and progress.again(error):
+                continue
+            if not _waits_for_lock(error) or time.monotonic() > deadline:
+                if progress:
+                    progress.fail()
+                raise
+            if progress:
+                progress.retry()
+            log.info("Waiting for a lock, and trying again.")
+            time.sleep(LOCK_PAUSE)
+    if progress:
+        progress.finish()
+    if connection.dialect.name == "postgresql":
+        _name_invalid_indexes(connection)
+
+
+def _waits_for_lock(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return False
+    code = getattr(error.orig, "sqlstate", None) or (error.orig.args or [None])[0]
+    return code in LOCK_NOT_AVAILABLE
+
+
+def _name_invalid_indexes(connection: Connection) -> None:
+    """A CREATE INDEX CONCURRENTLY that is interrupted leaves an index that is never used.
+
+    https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+    """
+    found = connection.exec_driver_sql(
+        "SELECT indexrelid::regclass, indrelid::regclass FROM pg_index WHERE NOT indisvalid"
+    ).all()
+    connection.rollback()
+    for index, table in found:
+        log.warning(
+            "Index %s of table %s is invalid, left by an interrupted CREATE INDEX CONCURRENTLY. It"
+            " slows writing and serves no query. Type in psql: DROP INDEX CONCURRENTLY %s;"
+            " and make it again.",
+            index,
+            table,
+            index,
+        )
+
+
+class Savepoint:
+    """The revision that is being applied on SQLite, in the transaction of all of them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._transaction: NestedTransaction | None = None
+
+    def begin(self) -> None:
+        """Begin the first revision."""
+        self._transaction = self._connection.begin_nested()
+
+    def renew(self, **arguments: object) -> None:
+        """End a revision that has been applied, and begin the next."""
+        broken = self._connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken:
+            raise CommandError(
+                f"The revision leaves a row in table {broken[0]} that refers to a missing row in"
+                f" {broken[2]}. Nothing of it was changed. Let it delete or mend such rows first."
+            )
+        if self._transaction and self._transaction.is_active:
+            self._transaction.commit()
+        self.begin()
+
+    def undo(self) -> None:
+        """Undo a revision that has failed."""
+        if self._transaction and self._transaction.is_active:
+            self._transaction.rollback()
 
 
 def _refuse_unknown(heads: Iterable[str]) -> None:
@@ -138,98 +276,6 @@ def _refuse_clash(tables: set[str]) -> None:
             " another database as DATABASE_URL in .env; or, if the models were written for these"
             " very tables, type: uv run flask db stamp head"
         )
-
-
-def _include_name(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
-    """Look only at tables that have a model or were made by a revision: others are not ours."""
-    if kind != "table":
-        return True
-    table = parents.get("schema_qualified_table_name") or name
-    return table in db.metadata.tables or table in revisions.tables_made()
-
-
-def _without_foreign_keys(connection: Connection) -> None:
-    """Keep the children of a table that SQLite can only change by making it anew.
-
-    Dropping the old table would delete them where they have ON DELETE CASCADE. The pragma has no
-    effect in a transaction: https://sqlite.org/lang_altertable.html#otheralter.
-    """
-    connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
-
-
-def _check_foreign_keys(connection: Connection) -> None:
-    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-    if broken:
-        raise CommandError(
-            f"The revision leaves a row in table {broken[0]} that refers to a missing row in"
-            f" {broken[2]}. Nothing was changed. Let the revision delete or mend such rows."
-        )
-
-
-def _make_first_revision(options: dict[str, Any]) -> None:
-    """Write down the models, without a look at the database.
-
-    Tables of someone else may be in it, and a comparison would drop them. It may even be out of
-    reach, for what the models say doesn't depend on it.
-    """
-    context.configure(url=database_url(), autogenerate_plugins=[], **options)
-    migration_context = context.get_context()
-    list(migration_context.opts["fn"]((), migration_context))
-
-
-def _is_first_revision() -> bool:
-    return not context.script.get_heads()
-
-
-def _process_revision_directives(
-    migration_context: MigrationContext,
-    revision: str | Iterable[str | None] | Iterable[str],
-    directives: list[ops.MigrationScript],
-) -> None:
-    """Fill the first revision from the models, and write no file where nothing has changed."""
-    script = directives[0]
-    if _is_first_revision():
-        script.upgrade_ops = upgrade = ops.UpgradeOps(list(_create_operations(db.metadata)))
-        script.downgrade_ops = downgrade = upgrade.reverse()
-        _drop_indexes_with_their_table(downgrade)
-    elif _is_autogenerate() and script.upgrade_ops and script.upgrade_ops.is_empty():
-        directives.clear()
-        log.info(
-            "No changes: the models and the database agree. (A model counts once it is imported.)"
-        )
-    elif script.upgrade_ops and script.downgrade_ops:
-        _drop_indexes_with_their_table(script.upgrade_ops)
-        _drop_indexes_with_their_table(script.downgrade_ops)
-
-
-def _drop_indexes_with_their_table(operations: ops.OpContainer) -> None:
-    """Leave out what dropping the table does anyway; MySQL would refuse where a foreign key uses it."""
-    dropped = {op.table_name for op in operations.ops if isinstance(op, ops.DropTableOp)}
-    operations.ops = [
-        op
-        for op in operations.ops
-        if not (isinstance(op, ops.DropIndexOp) and op.table_name in dropped)
-    ]
-
-
-def _is_autogenerate() -> bool:
-    return bool(getattr(context.config.cmd_opts, "autogenerate", False))
-
-
-def _create_operations(metadata: MetaData) -> Iterable[ops.MigrateOperation]:
-    for table in metadata.sorted_tables:
-        yield ops.CreateTableOp.from_table(table)
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            yield ops.CreateIndexOp.from_index(index)
-
-
-def _render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:
-    """Write what means the same on every database, and doesn't change with our own code."""
-    if kind == "type" and isinstance(item, UtcDateTime):
-        return "sa.DateTime(timezone=True)"
-    if kind == "server_default" and isinstance(item, DefaultClause):
-        return PORTABLE_DEFAULTS.get(type(item.arg), False)
-    return False
 
 
 def _log_to_stderr() -> None:

@@ -1,0 +1,155 @@
+"""MySQL and MariaDB: an upgrade that was killed is continued, not begun anew.
+
+They commit at each change of the schema, so a revision of several statements can be done by half:
+https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html. While an upgrade runs, there is a
+table that says how far it is; where it is found later, what has been done is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from alembic.util import CommandError
+from sqlalchemy import Connection, event, inspect
+from sqlalchemy.exc import DBAPIError
+
+TABLE = "alembic_unfinished"
+CHANGES_SCHEMA = re.compile(r"\s*(ALTER|CREATE|DROP|RENAME|TRUNCATE)\b", re.IGNORECASE)
+CHANGES_ROWS = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
+OUR_OWN = re.compile(rf"\b(alembic_version|{TABLE})\b")
+# What the server says when it is told to do once more what is done. Table, column, index, foreign
+# key or check that is there already; table, column or index that is gone.
+DONE_ALREADY = {1005, 1022, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826, 3822}
+
+
+class Progress:
+    """How far the revision is that is being applied."""
+
+    def __init__(self, connection: Connection, command: str, heads: tuple[str, ...]) -> None:
+        self.connection = connection
+        self.command = command
+        self.begin_revision(heads=heads)
+        self.certain = True  # whether the first statement to come is known not to be done
+        self.unfinished = inspect(connection).has_table(TABLE)
+        if self.unfinished:
+            self._read()
+        else:
+            connection.exec_driver_sql(
+                f"CREATE TABLE {TABLE} (at VARCHAR(255) NOT NULL, command VARCHAR(20) NOT NULL,"
+                " statements INTEGER NOT NULL, digest VARCHAR(64) NOT NULL,"
+                " certain INTEGER NOT NULL)"
+            )
+        connection.commit()
+        event.listen(connection, "before_cursor_execute", self._before, retval=True)
+        event.listen(connection, "after_cursor_execute", self._after)
+
+    def begin_revision(self, heads: Iterable[str], **arguments: object) -> None:
+        """Count the statements from one again: the database is at these revisions now."""
+        self.at = " ".join(sorted(heads))
+        self.number = 0  # of the statement that is being executed
+        self.digest = ""  # of all statements up to it
+        self.left_out = 0  # statements that an earlier upgrade has done
+        self.expected = ""  # their digest
+        self.committed = (0, "")  # number and digest of the last statement that can't be undone
+        self.certain = True
+
+    def finish(self) -> None:
+        """The upgrade has succeeded."""
+        self.connection.exec_driver_sql(f"DROP TABLE {TABLE}")
+        self.connection.commit()
+
+    def fail(self) -> None:
+        """Note what has been done, for the next upgrade; the open transaction is undone."""
+        self.connection.rollback()
+        self._write(*self.committed, certain=True)
+        self.connection.commit()
+
+    def again(self, error: Exception) -> bool:
+        """Whether the statement that failed had been done by the upgrade that was killed.
+
+        The revision can be run again then: the statement will be left out.
+        """
+        if not isinstance(error, DBAPIError) or error.orig is None or not error.orig.args:
+            return False
+        uncertain = not self.certain and self.number == self.left_out + 1
+        if not (uncertain and error.orig.args[0] in DONE_ALREADY):
+            return False
+        self.connection.rollback()
+        self.left_out, self.expected = self.number, self.digest
+        self.retry()
+        return True
+
+    def retry(self) -> None:
+        """The same revision is run again, after the statements that are done."""
+        self.connection.rollback()
+        if self.committed[0] > self.left_out:
+            self.left_out, self.expected = self.committed
+        self.certain = True
+        self.number, self.digest = 0, ""
+
+    def _read(self) -> None:
+        row = self.connection.exec_driver_sql(
+            f"SELECT at, command, statements, digest, certain FROM {TABLE}"  # noqa: S608
+        ).first()
+        self.certain = False
+        if row and (row.at, row.command) == (self.at, self.command):
+            self.left_out, self.expected = row.statements, row.digest
+            self.committed = (row.statements, row.digest)
+            self.certain = bool(row.certain)
+
+    def _write(self, statements: int, digest: str, *, certain: bool) -> None:
+        cursor = self.connection.connection.cursor()
+        cursor.execute(f"DELETE FROM {TABLE}")  # noqa: S608
+        cursor.execute(
+            f"INSERT INTO {TABLE} VALUES (%s, %s, %s, %s, %s)",  # noqa: S608
+            (self.at, self.command, statements, digest, int(certain)),
+        )
+        cursor.close()
+
+    def _before(
+        self,
+        connection: Connection,
+        cursor: object,
+        statement: str,
+        parameters: Any,  # noqa: ANN401
+        context: object,
+        executemany: bool,
+    ) -> tuple[str, Any]:
+        if not _counts(statement):
+            return statement, parameters
+        before = self.digest
+        self.number += 1
+        self.digest = hashlib.sha256(f"{before}\n{statement}".encode()).hexdigest()
+        if self.number <= self.left_out:
+            if self.number == self.left_out and self.digest != self.expected:
+                raise CommandError(
+                    "An earlier upgrade was interrupted in the revision after"
+                    f" {self.at or 'the start'}, when {self.left_out} of its statements were done."
+                    " They have been changed since. Restore them as they were, or finish by hand"
+                    f" and then: DROP TABLE {TABLE}"
+                )
+            return "DO 0", [()] if executemany else ()
+        if self.number > 1:
+            # Committed together with what has been done, by the next change of the schema.
+            self._write(self.number - 1, before, certain=False)
+        return statement, parameters
+
+    def _after(
+        self,
+        connection: Connection,
+        cursor: object,
+        statement: str,
+        parameters: object,
+        context: object,
+        executemany: bool,
+    ) -> None:
+        if CHANGES_SCHEMA.match(statement) and _counts(statement):
+            self.committed = (self.number, self.digest)
+
+
+def _counts(statement: str) -> bool:
+    changes = CHANGES_SCHEMA.match(statement) or CHANGES_ROWS.match(statement)
+    return bool(changes) and not OUR_OWN.search(statement)
