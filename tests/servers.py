@@ -200,7 +200,7 @@ def snapshot(url: str | URL) -> dict[str, object]:
                 [(column["name"], str(column["type"])) for column in inspector.get_columns(table)],
                 inspector.get_indexes(table),
                 inspector.get_foreign_keys(table),
-                sorted(connection.exec_driver_sql(f"SELECT * FROM {table}").all(), key=str),  # noqa: S608
+                sorted(connection.exec_driver_sql(f"SELECT * FROM {table}").all(), key=str),
             )
             for table in sorted(inspector.get_table_names())
         }

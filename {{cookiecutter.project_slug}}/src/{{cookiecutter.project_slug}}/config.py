@@ -94,7 +94,8 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
     except ValueError:
         seconds = -1
     if not 0 <= seconds < 1e6:
-        raise ConfigurationError(f"{name} is no number of seconds. Set it to one such as {default:g}.")
+        message = f"{name} is no number of seconds. Set it to one such as {default:g}."
+        raise ConfigurationError(message)
     return seconds
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import MetaData, String, make_url
+from sqlalchemy import Enum, MetaData, String, make_url
 from sqlalchemy.orm import DeclarativeBase, registry
 
 from ..config import PROJECT_ROOT
@@ -35,6 +36,8 @@ class Base(DeclarativeBase):
         type_annotation_map={
             str: String(255),  # MySQL has no string type without a length
             datetime: UtcDateTime(),
+            # PostgreSQL's own enums stay behind when a revision is undone.
+            enum.Enum: Enum(enum.Enum, native_enum=False),
         },
     )
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Literal, TypeVar
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, DefaultClause, MetaData
-from sqlalchemy.sql.elements import False_, True_
+from alembic.util import CommandError
+from sqlalchemy import DATETIME, TIMESTAMP, URL, Column, DefaultClause, MetaData
+from sqlalchemy.sql.elements import False_, TextClause, True_
 from sqlalchemy.sql.functions import now
 
-from . import db, revisions
+from . import db, online, refusals, revisions
 from .types import UtcDateTime
 
 # Alembic would write them as the database at hand spells them.
@@ -23,7 +26,9 @@ PORTABLE_DEFAULTS: dict[type, str] = {
     True_: "sa.true()",
     False_: "sa.false()",
 }
+NOW = {"now", "current_timestamp"}
 
+Tables = TypeVar("Tables", ops.CreateTableOp, ops.DropTableOp)
 log = logging.getLogger("alembic.env")
 
 
@@ -55,30 +60,98 @@ def process_revision_directives(
     revision: str | Iterable[str | None] | Iterable[str],
     directives: list[ops.MigrationScript],
 ) -> None:
-    """Fill the first revision from the models, and write no file where nothing has changed."""
+    """Turn what Alembic has found into revisions that are safe, or refuse.
+
+    Raises:
+        CommandError: they would do harm.
+    """
     script = directives[0]
+    if not is_asked_for() and not is_first_revision():
+        return
+    if not db.metadata.tables:
+        raise CommandError(refusals.NO_MODELS)
     if is_first_revision():
-        script.upgrade_ops = upgrade = ops.UpgradeOps(list(_create_operations(db.metadata)))
-        script.downgrade_ops = downgrade = upgrade.reverse()
-        _drop_indexes_with_their_table(downgrade)
-    elif is_asked_for() and script.upgrade_ops and script.upgrade_ops.is_empty():
+        first = ops.UpgradeOps(list(_create_operations(db.metadata)))
+        script.upgrade_ops, script.downgrade_ops = first, first.reverse()
+    upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
+    if upgrade is None or downgrade is None or upgrade.is_empty():
         directives.clear()
         log.info(
             "No changes: the models and the database agree. (A model counts once it is imported.)"
         )
-    elif script.upgrade_ops and script.downgrade_ops:
-        _drop_indexes_with_their_table(script.upgrade_ops)
-        _drop_indexes_with_their_table(script.downgrade_ops)
+        return
+    dialect = migration_context.dialect.name
+    arguments = context.get_x_argument(as_dictionary=False)
+    drops = {text.removeprefix("drop=") for text in arguments if text.startswith("drop=")}
+    refusals.refuse(upgrade, dialect, drops)
+    for operations in (upgrade, downgrade):
+        _drop_indexes_with_their_table(operations)
+        _order_tables(operations)
+    if dialect in ("mysql", "mariadb"):
+        _make_generic(downgrade)
+    if dialect == "postgresql" and not is_first_revision():
+        directives[:] = online.split(script)
 
 
 def _drop_indexes_with_their_table(operations: ops.OpContainer) -> None:
     """Leave out what dropping the table does anyway; MySQL would refuse where a foreign key uses it."""
     dropped = {op.table_name for op in operations.ops if isinstance(op, ops.DropTableOp)}
+
+    def goes_anyway(op: ops.MigrateOperation) -> bool:
+        return isinstance(op, ops.DropIndexOp) and op.table_name in dropped
+
+    for op in operations.ops:
+        if isinstance(op, ops.ModifyTableOps):
+            op.ops = [inner for inner in op.ops if not goes_anyway(inner)]
     operations.ops = [
         op
         for op in operations.ops
-        if not (isinstance(op, ops.DropIndexOp) and op.table_name in dropped)
+        if not goes_anyway(op) and not (isinstance(op, ops.ModifyTableOps) and not op.ops)
     ]
+
+
+def _make_generic(operations: ops.OpContainer) -> None:
+    """Write the columns that a downgrade brings back as any database knows them.
+
+    They were read from the server, which says INTEGER(11) for INTEGER, and the like.
+    """
+    for op in operations.ops:
+        if isinstance(op, ops.ModifyTableOps):
+            _make_generic(op)
+        elif isinstance(op, ops.AddColumnOp | ops.CreateTableOp):
+            items = [op.column] if isinstance(op, ops.AddColumnOp) else op.columns
+            for column in items:
+                if isinstance(column, Column):
+                    with suppress(NotImplementedError):
+                        column.type = column.type.as_generic()
+
+
+def _order_tables(operations: ops.OpContainer) -> None:
+    """Create tables first, each after those that it refers to; drop tables last, each before them."""
+    creates = [op for op in operations.ops if isinstance(op, ops.CreateTableOp)]
+    drops = [op for op in operations.ops if isinstance(op, ops.DropTableOp)]
+    others = [op for op in operations.ops if op not in creates and op not in drops]
+    operations.ops = [*_parents_first(creates), *others, *reversed(_parents_first(drops))]
+
+
+def _parents_first(operations: Sequence[Tables]) -> list[Tables]:
+    by_name = {op.table_name: op for op in operations}
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for name, op in by_name.items():
+        sorter.add(name, *(_parents(op) & set(by_name) - {name}))
+    try:
+        return [by_name[name] for name in sorter.static_order()]
+    except CycleError:  # of tables that refer to each other: as Alembic has it
+        return list(operations)
+
+
+def _parents(op: ops.DropTableOp | ops.CreateTableOp) -> set[str]:
+    table = op.to_table()
+    return {
+        element.target_fullname.rpartition(".")[0]
+        for constraint in table.foreign_key_constraints
+        for element in constraint.elements
+    }
 
 
 def is_asked_for() -> bool:
@@ -93,9 +166,15 @@ def _create_operations(metadata: MetaData) -> Iterable[ops.MigrateOperation]:
 
 
 def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:
-    """Write what means the same on every database, and doesn't change with our own code."""
-    if kind == "type" and isinstance(item, UtcDateTime):
-        return "sa.DateTime(timezone=True)"
+    """Write what means the same on every database, and import the types that need it."""
+    if kind == "type":
+        if isinstance(item, UtcDateTime | DATETIME | TIMESTAMP):
+            return "sa.DateTime(timezone=True)"
+        module = type(item).__module__
+        if not module.startswith(("sqlalchemy.", "alembic.")):
+            autogen_context.imports.add(f"import {module}")
     if kind == "server_default" and isinstance(item, DefaultClause):
+        if isinstance(item.arg, TextClause) and item.arg.text.strip("()").lower() in NOW:
+            return "sa.func.now()"  # as a database says it, of a table that is dropped
         return PORTABLE_DEFAULTS.get(type(item.arg), False)
     return False

@@ -7,7 +7,10 @@ file_template = %%(year)d%%(month).2d%%(day).2d_%%(hour).2d%%(minute).2d%%(secon
 timezone = UTC
 
 [post_write_hooks]
-hooks = ruff
-ruff.type = module
-ruff.module = ruff
-ruff.options = format --quiet REVISION_SCRIPT_FILENAME
+hooks = imports, format
+imports.type = module
+imports.module = ruff
+imports.options = check --quiet --select I --fix REVISION_SCRIPT_FILENAME
+format.type = module
+format.module = ruff
+format.options = format --quiet REVISION_SCRIPT_FILENAME

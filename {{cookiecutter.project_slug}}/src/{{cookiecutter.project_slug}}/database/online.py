@@ -1,0 +1,135 @@
+"""PostgreSQL: changes of filled tables that don't stop the service, each in a revision of its own.
+
+https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import render_op
+from alembic.operations import ops
+from alembic.util import rev_id
+
+
+class AutocommitOp(ops.MigrateOperation):
+    """An operation that PostgreSQL refuses inside of a transaction."""
+
+    def __init__(self, operation: ops.MigrateOperation) -> None:
+        self.operation = operation
+
+
+@renderers.dispatch_for(AutocommitOp)
+def _render_autocommit(context: AutogenContext, op: AutocommitOp) -> list[str]:
+    return ["with op.get_context().autocommit_block():", *render_op(context, op.operation), ""]
+
+
+def split(script: ops.MigrationScript) -> list[ops.MigrationScript]:
+    """Take out of a revision what has to be done apart, and return it and the ones that follow."""
+    assert script.upgrade_ops is not None  # noqa: S101
+    assert script.downgrade_ops is not None  # noqa: S101
+    created = {op.table_name for op in script.upgrade_ops.ops if isinstance(op, ops.CreateTableOp)}
+    later: list[tuple[str, list[ops.MigrateOperation], list[ops.MigrateOperation]]] = []
+    for table in script.upgrade_ops.ops:
+        if not isinstance(table, ops.ModifyTableOps) or table.table_name in created:
+            continue
+        for op in list(table.ops):
+            if isinstance(op, ops.CreateIndexOp):
+                table.ops.remove(op)
+                later.append((f"index {op.index_name}", [*_create(op)], [_drop(op)]))
+            elif isinstance(op, ops.CreateUniqueConstraintOp):
+                table.ops.remove(op)
+                later += _unique(op)
+            elif isinstance(op, ops.CreateForeignKeyOp):
+                # Checked for new rows from now on; then, without a lock, for those that are there.
+                op.kw["postgresql_not_valid"] = True
+                later.append((f"validate {op.constraint_name}", [_validate(op)], []))
+    moved = {name.partition(" ")[2] for name, _, _ in later if not name.startswith("validate")}
+    for table in script.downgrade_ops.ops:
+        if isinstance(table, ops.ModifyTableOps):
+            table.ops = [op for op in table.ops if _name(op) not in moved]
+    for container in (script.upgrade_ops, script.downgrade_ops):
+        container.ops = [
+            op for op in container.ops if not (isinstance(op, ops.ModifyTableOps) and not op.ops)
+        ]
+
+    scripts = [] if script.upgrade_ops.is_empty() and later else [script]
+    for name, upgrade, downgrade in later:
+        if not scripts:
+            script.upgrade_ops, script.downgrade_ops = (
+                ops.UpgradeOps(upgrade),
+                ops.DowngradeOps(downgrade),
+            )
+            scripts.append(script)
+            continue
+        scripts.append(
+            _following(scripts[-1], f"{script.message or ''} {name}", upgrade, downgrade)
+        )
+    return scripts
+
+
+def _following(
+    previous: ops.MigrationScript,
+    message: str,
+    upgrade: list[ops.MigrateOperation],
+    downgrade: list[ops.MigrateOperation],
+) -> ops.MigrationScript:
+    # Of the same second as the one before, its file sorts by the revision.
+    while (revision := rev_id()) < str(previous.rev_id):
+        pass
+    return ops.MigrationScript(
+        revision,
+        ops.UpgradeOps(upgrade),
+        ops.DowngradeOps(downgrade),
+        message=message.strip(),
+        head=previous.rev_id,
+        version_path=previous.version_path,
+    )
+
+
+def _create(op: ops.CreateIndexOp) -> Iterator[ops.MigrateOperation]:
+    """Make the index, and first remove what an interrupted try has left of it."""
+    yield AutocommitOp(
+        ops.DropIndexOp(
+            str(op.index_name), op.table_name, if_exists=True, postgresql_concurrently=True
+        )
+    )
+    op.kw["postgresql_concurrently"] = True
+    yield AutocommitOp(op)
+
+
+def _drop(op: ops.CreateIndexOp) -> ops.MigrateOperation:
+    return AutocommitOp(
+        ops.DropIndexOp(str(op.index_name), op.table_name, postgresql_concurrently=True)
+    )
+
+
+def _unique(
+    op: ops.CreateUniqueConstraintOp,
+) -> Iterator[tuple[str, list[ops.MigrateOperation], list[ops.MigrateOperation]]]:
+    """The index is made while the table is used; to make it a constraint takes no time."""
+    name, columns = str(op.constraint_name), [str(column) for column in op.columns]
+    index = ops.CreateIndexOp(name, op.table_name, columns, unique=True)
+    yield f"index {name}", [*_create(index)], [_drop(index)]
+    attach = f'ALTER TABLE "{op.table_name}" ADD CONSTRAINT "{name}" UNIQUE USING INDEX "{name}"'
+    drop = ops.DropConstraintOp(name, op.table_name, type_="unique")
+    # Dropping the constraint drops its index: the revision before has nothing left to drop.
+    rebuild = ops.CreateIndexOp(name, op.table_name, columns, unique=True)
+    yield f"unique {name}", [ops.ExecuteSQLOp(attach)], [drop, rebuild]
+
+
+def _validate(op: ops.CreateForeignKeyOp) -> ops.MigrateOperation:
+    return ops.ExecuteSQLOp(
+        f'ALTER TABLE "{op.source_table}" VALIDATE CONSTRAINT "{op.constraint_name}"'
+    )
+
+
+def _name(op: ops.MigrateOperation) -> str | None:
+    if isinstance(op, ops.DropIndexOp):
+        return str(op.index_name)
+    if isinstance(op, ops.DropConstraintOp):
+        return str(op.constraint_name)
+    return None
