@@ -47,7 +47,11 @@ def main(context: dict[str, Any]) -> int:
 
 def write_env(path: Path, database_url: str) -> None:
     """Write the file that holds the secrets, readable by its owner alone; keep one that is there."""
-    lines = {"SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": database_url}
+    lines = {
+        "FLASK_DEBUG": "1",  # this machine is where the project is developed
+        "SECRET_KEY": secrets.token_hex(32),
+        "DATABASE_URL": database_url,
+    }
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

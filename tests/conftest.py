@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -81,12 +82,12 @@ class Project:
             port = free.getsockname()[1]
         command = ["uv", "run", "flask", "run", "--port", str(port)]
         with subprocess.Popen(
-            command, cwd=self.path, env=self.env, stderr=subprocess.PIPE
+            command, cwd=self.path, env=self.env, stderr=subprocess.DEVNULL, start_new_session=True
         ) as server:
             try:
                 yield lambda path: get(port, path)
             finally:
-                server.terminate()
+                os.killpg(server.pid, signal.SIGTERM)  # the one that reloads it, too
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -35,7 +35,11 @@ def live(project: Project) -> None:
     """The whole life of the revisions that were made."""
     for command in (["upgrade"], ["check"], ["downgrade", "base"], ["upgrade"], ["check"]):
         project.flask("db", *command)
-    for check in ("ruff format --check", "ruff check", "pytest tests/test_migrations.py"):
+    for check in (
+        "ruff format --check migrations",
+        "ruff check migrations",
+        "pytest tests/test_migrations.py",
+    ):
         project.succeed("uv", "run", *check.split())
 
 
@@ -108,6 +112,7 @@ def test_dropped_tables_go_before_those_they_refer_to(on: Make) -> None:
     project.replace(
         "src/my_app/__init__.py", "return app", 'app.extensions["x"] = notes\n    return app'
     )
+    (project.path / "src/my_app/seeds.py").write_text("def seed() -> None: ...\n")
     drops = [part for name in ("note", "tag", "note_tag") for part in ("-x", f"drop={name}")]
 
     assert migrate(project, *drops).returncode == 0
@@ -118,6 +123,8 @@ def test_without_models_nothing_is_written(on: Make) -> None:
     project, _ = on("sqlite")
     project.replace("src/my_app/__init__.py", "health, home, notes", "health, home")
     project.replace("src/my_app/__init__.py", "    app.register_blueprint(notes.blueprint)\n", "")
+
+    (project.path / "src/my_app/seeds.py").write_text("def seed() -> None: ...\n")
 
     assert "The application has no models" in refused(migrate(project), project)
 

@@ -121,8 +121,10 @@ def test_a_pending_migration_takes_the_application_out_of_rotation(fresh_project
 
     with fresh_project.serve() as get:
         assert get("/readyz")[0] == 503
+        assert "Migrations are pending" in get("/")[1]
         fresh_project.flask("db", "upgrade")
         assert get("/readyz")[0] == 200
+        assert "Migrations are pending" not in get("/")[1]
 
 
 def test_migrations_can_begin_anew(fresh_project: Project) -> None:
@@ -145,13 +147,18 @@ def test_the_example_can_be_deleted_as_the_readme_says(fresh_project: Project) -
     project = fresh_project
     shutil.rmtree(project.path / "src/my_app/notes")
     (project.path / "tests/test_notes.py").unlink()
+    (project.path / "src/my_app/seeds.py").write_text(
+        '"""The rows that a new database begins with."""\n\n\ndef seed() -> None:\n    """None yet."""\n'
+    )
     project.replace("src/my_app/__init__.py", "health, home, notes", "health, home")
     for file in ("__init__.py", "templates/base.html", "templates/home.html"):
         path = project.path / "src/my_app" / file
         kept = [line for line in path.read_text().splitlines(keepends=True) if "notes" not in line]
         path.write_text("".join(kept))
     (project.path / "src/my_app/shop.py").write_text(MODEL)
-    project.replace("src/my_app/__init__.py", "health, home", "health, home, shop")
+    project.replace(
+        "src/my_app/__init__.py", "health, home, pending", "health, home, pending, shop"
+    )
     project.replace("src/my_app/__init__.py", "    return app", "    assert shop\n    return app")
 
     drops = [part for name in ("note", "tag", "note_tag") for part in ("-x", f"drop={name}")]

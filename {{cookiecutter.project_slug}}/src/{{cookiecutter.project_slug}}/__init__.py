@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 from flask_wtf import CSRFProtect
 
-from . import database, health, home, notes
+from . import database, health, home, notes, pending
 from .config import INSTANCE_PATH, Settings
 
 
@@ -21,6 +21,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     database.init_app(app)
     CSRFProtect(app)
 
+    if app.debug:
+        app.register_blueprint(pending.blueprint)
     app.register_blueprint(home.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(notes.blueprint)

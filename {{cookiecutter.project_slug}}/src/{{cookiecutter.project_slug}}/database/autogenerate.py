@@ -90,7 +90,7 @@ def process_revision_directives(
     if dialect in ("mysql", "mariadb"):
         _make_generic(downgrade)
     if dialect == "postgresql" and not is_first_revision():
-        directives[:] = online.split(script)
+        directives[:] = online.split(script, upgrade, downgrade)
 
 
 def _drop_indexes_with_their_table(operations: ops.OpContainer) -> None:

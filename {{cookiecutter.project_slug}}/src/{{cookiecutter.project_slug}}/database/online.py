@@ -27,13 +27,17 @@ def _render_autocommit(context: AutogenContext, op: AutocommitOp) -> list[str]:
     return ["with op.get_context().autocommit_block():", *render_op(context, op.operation), ""]
 
 
-def split(script: ops.MigrationScript) -> list[ops.MigrationScript]:
-    """Take out of a revision what has to be done apart, and return it and the ones that follow."""
-    assert script.upgrade_ops is not None  # noqa: S101
-    assert script.downgrade_ops is not None  # noqa: S101
-    created = {op.table_name for op in script.upgrade_ops.ops if isinstance(op, ops.CreateTableOp)}
+def split(
+    script: ops.MigrationScript, upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps
+) -> list[ops.MigrationScript]:
+    """Take out of a revision what has to be done apart.
+
+    Returns:
+        The revision and those that follow it.
+    """
+    created = {op.table_name for op in upgrade.ops if isinstance(op, ops.CreateTableOp)}
     later: list[tuple[str, list[ops.MigrateOperation], list[ops.MigrateOperation]]] = []
-    for table in script.upgrade_ops.ops:
+    for table in upgrade.ops:
         if not isinstance(table, ops.ModifyTableOps) or table.table_name in created:
             continue
         for op in list(table.ops):
@@ -48,26 +52,21 @@ def split(script: ops.MigrationScript) -> list[ops.MigrationScript]:
                 op.kw["postgresql_not_valid"] = True
                 later.append((f"validate {op.constraint_name}", [_validate(op)], []))
     moved = {name.partition(" ")[2] for name, _, _ in later if not name.startswith("validate")}
-    for table in script.downgrade_ops.ops:
+    for table in downgrade.ops:
         if isinstance(table, ops.ModifyTableOps):
             table.ops = [op for op in table.ops if _name(op) not in moved]
-    for container in (script.upgrade_ops, script.downgrade_ops):
+    for container in (upgrade, downgrade):
         container.ops = [
             op for op in container.ops if not (isinstance(op, ops.ModifyTableOps) and not op.ops)
         ]
 
-    scripts = [] if script.upgrade_ops.is_empty() and later else [script]
-    for name, upgrade, downgrade in later:
+    scripts = [] if upgrade.is_empty() and later else [script]
+    for name, forward, back in later:
         if not scripts:
-            script.upgrade_ops, script.downgrade_ops = (
-                ops.UpgradeOps(upgrade),
-                ops.DowngradeOps(downgrade),
-            )
+            upgrade.ops, downgrade.ops = forward, back
             scripts.append(script)
             continue
-        scripts.append(
-            _following(scripts[-1], f"{script.message or ''} {name}", upgrade, downgrade)
-        )
+        scripts.append(_following(scripts[-1], f"{script.message or ''} {name}", forward, back))
     return scripts
 
 

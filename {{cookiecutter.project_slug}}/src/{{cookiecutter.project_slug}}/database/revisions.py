@@ -15,13 +15,22 @@ from sqlalchemy import inspect
 from . import db
 
 
+def current() -> tuple[str, ...]:
+    """The latest revisions that the database has been upgraded by: none, one or, unmerged, more.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+    """
+    return MigrationContext.configure(db.session.connection()).get_current_heads()
+
+
 def pending() -> list[str]:
     """The revisions of this code that the database has not been upgraded by, oldest first.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: the database does not answer.
     """
-    heads = MigrationContext.configure(db.session.connection()).get_current_heads()
+    heads = current()
     below = parents()
     if any(head not in below for head in heads):
         return []  # a newer release has migrated past us
