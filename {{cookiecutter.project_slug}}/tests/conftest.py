@@ -83,6 +83,16 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
 
 
 @pytest.fixture
+def empty_app(new_database: Callable[[str], URL]) -> Iterator[Flask]:
+    """The application on a database without tables."""
+    url = new_database("empty")
+    app = create_app(TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI=url))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """A browser without the browser: https://flask.palletsprojects.com/en/stable/testing/."""
     return app.test_client()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import flask_migrate
 import pytest
+from alembic.script import ScriptDirectory
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
-from {{ cookiecutter.project_slug }}.database import db
+from {{ cookiecutter.project_slug }}.database import db, migrate
 from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 
@@ -67,6 +69,19 @@ def test_the_form_is_shown(client: FlaskClient) -> None:
 
 def test_a_note_needs_no_more_than_a_title(client: FlaskClient) -> None:
     assert client.post("/notes/new", data={"title": "Milk"}).status_code == 302
+
+
+def test_upgrades_keep_the_notes_there_are(empty_app: Flask) -> None:
+    with empty_app.app_context():
+        first = ScriptDirectory(migrate.directory).get_base()
+        flask_migrate.upgrade(revision=str(first))
+        with db.engine.begin() as connection:
+            connection.execute(text("INSERT INTO note (title, body) VALUES ('Milk', 'Two litres')"))
+
+        flask_migrate.upgrade()
+
+        assert db.session.scalars(select(Note.title)).all() == ["Milk"]
+        db.session.remove()
 
 
 @pytest.mark.parametrize("path", ["/notes/1", f"/notes/{10**30}", f"/notes?page={10**30}"])

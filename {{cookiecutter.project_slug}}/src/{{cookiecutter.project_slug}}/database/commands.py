@@ -11,6 +11,7 @@ from flask_migrate.cli import db as flask_db
 
 from .. import seeds
 from . import environment, server
+from . import lint as linting
 from . import prepare as preparation
 
 db: click.Group = flask_db  # pyproject.toml names it as an entry point
@@ -32,6 +33,21 @@ def prepare() -> None:
 def seed() -> None:
     """Add the rows of seeds.py."""
     seeds.seed()
+
+
+@db.command()
+@click.argument("revisions", nargs=-1)
+@with_appcontext
+def lint(revisions: tuple[str, ...]) -> None:
+    """Name what would hurt in REVISIONS, or in all of them."""
+    try:
+        findings = linting.lint(revisions)
+    except (CommandError, OSError) as problem:
+        raise click.ClickException(str(problem)) from problem
+    for finding in findings:
+        click.echo(finding, err=True)
+    if findings:
+        raise click.exceptions.Exit(1)
 
 
 @db.command()
