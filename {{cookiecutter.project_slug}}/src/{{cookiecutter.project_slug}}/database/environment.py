@@ -21,7 +21,7 @@ from sqlalchemy import URL, Connection, Engine, NestedTransaction, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from . import autogenerate, db, engine, resume, revisions, server
+from . import autogenerate, db, engine, resume, server
 from .lock import Occupied, migration_lock
 from .resume import Progress
 
@@ -86,11 +86,17 @@ def _connect() -> Iterator[Connection]:
     if server.is_in_memory(url):
         own = db.engine
     else:
-        server.check(url)
         limits = server.time_limits(url, read=None)
         own = create_engine(url, poolclass=NullPool, connect_args=limits)
         engine.configure(own)
-    with own.connect() as connection:
+        if url.get_driver_name() in server.READ_OPTIONS:
+            server.check(url)  # without a limit for reading, it could wait for ever
+    try:
+        connection = own.connect()
+    except DBAPIError:
+        server.check(url)  # says why
+        raise
+    with connection:
         for statement in _limits(connection.dialect.name):
             connection.connection.cursor().execute(statement)
         # A SET that is rolled back on PostgreSQL is undone. Alembic takes a transaction that is
@@ -256,14 +262,15 @@ class Savepoint:
 
 def _refuse_unknown(heads: Iterable[str]) -> None:
     """Stop where the database has been migrated by revisions that this project doesn't have."""
-    known = set(revisions.parents())
     for head in heads:
-        if head not in known:
+        try:
+            context.script.get_revision(head)
+        except CommandError:
             raise CommandError(
                 f"The database {server.place(database_url())} is at revision {head}, which is not in"
                 " migrations/versions: it belongs to another project, or to a newer release of this"
                 " one. Name another database as DATABASE_URL in .env, or get the missing revision."
-            )
+            ) from None
 
 
 def _refuse_clash(tables: set[str]) -> None:
