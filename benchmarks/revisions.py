@@ -1,0 +1,244 @@
+"""Upgrades over 10, 100 and 1,000 revisions, with our migration environment and the stock one.
+
+    uv run python benchmarks/revisions.py
+
+Each revision makes one small table. Measured are `upgrade` from nothing and again at head, in a
+process that has imported everything before the clock starts; and `flask db upgrade` at head, its
+start included. Both sides have the same application, the same revisions, compiled beforehand, and
+a new process for each measurement. They take turns, so that the machine's moods meet both alike.
+
+The servers are those of the tests, TEST_POSTGRESQL_URL and TEST_MYSQL_URL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from servers import Server
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+ROUNDS = {10: 5, 100: 5, 1000: 3}  # for each number of revisions, the project's own first included
+FOLDERS = {"ours": "migrations", "stock": "stock"}
+# On SQLite alone: the stock environment, and connections without our settings.
+BARE = "stock connection"
+NOTHING, HEAD, COMMAND = "from nothing", "at head", "at head, `flask db upgrade`"
+
+REVISION = '''"""table {number}
+
+Revision: {revision}
+Revises: {down_revision}
+Created: 2026-01-01 00:00:00.000000+00:00
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{down_revision}"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "table_{number}",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=50), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_table_{number}")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("table_{number}")
+'''
+
+Times = dict[str, list[float]]
+
+
+def main() -> None:
+    """Measure on each database, and print a table."""
+    sys.path.insert(0, str(TEMPLATE / "tests"))
+    import servers
+
+    rounds = ", ".join(f"{number} over {revisions:,}" for revisions, number in ROUNDS.items())
+    print(f"Seconds: median of the rounds, {rounds} revisions; lowest to highest\n")
+    print(
+        "| database | revisions | upgrade | ours | stock | ours, spread | stock, spread | ratio |"
+    )
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    measure_all("SQLite", "sqlite:///my_app.db", None)
+    missing = []
+    for variable in servers.DEFAULTS:
+        with find(variable) as server:
+            if server:
+                database = server.name_to_drop()
+                measure_all(name_of(server), server.uri(database), server)
+            else:
+                missing.append(f"No server answers at {variable}: left out.")
+    print(
+        "\nTargets for the ratio: from nothing, over 1,000 revisions, 0.4 on SQLite and 1.0 on the"
+        " servers; at head 1.0.",
+        *missing,
+        sep="\n",
+    )
+
+
+@contextmanager
+def find(variable: str) -> Iterator[Server | None]:
+    """The server that the variable names, if it answers; our databases on it are dropped after."""
+    import servers
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import OperationalError
+
+    url = make_url(os.environ.get(variable) or servers.DEFAULTS[variable])
+    driver = servers.NAMED_DRIVERS[url.get_backend_name()]
+    server = servers.Server(url.set(drivername=driver))
+    try:
+        server.run("SELECT 1")
+    except OperationalError:
+        yield None
+        return
+    try:
+        yield server
+    finally:
+        server.clean()
+
+
+def name_of(server: Server) -> str:
+    if server.kind == "postgresql":
+        return "PostgreSQL"
+    with server.connect() as connection:
+        version = connection.exec_driver_sql("SELECT version()").scalar()
+    return "MariaDB" if "MariaDB" in str(version) else "MySQL"
+
+
+def measure_all(name: str, uri: str, server: Server | None) -> None:
+    """Make a project on the database, measure in it, and print the rows of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            ["cookiecutter", TEMPLATE, "--no-input", "--output-dir", folder, f"database_uri={uri}"],
+            check=True,
+            env=os.environ | {"SET_UP_STRICT": "1"},
+            stdout=subprocess.DEVNULL,
+        )
+        project = Path(folder) / "my_app"
+        run(project, "flask", "db", "init", "--directory", FOLDERS["stock"], "--template", "flask")
+        for revisions, rounds in ROUNDS.items():
+            write_revisions(project, revisions)
+            times: dict[str, Times] = defaultdict(lambda: defaultdict(list))
+            sides = [*FOLDERS, *([] if server else [BARE])]
+            for number in range(rounds):
+                for side in sides if number % 2 else reversed(sides):
+                    empty(project, server)
+                    measure_one(project, side, revisions, times)
+            for upgrade, sided in times.items():
+                row(name, revisions, upgrade, sided["ours"], sided["stock"])
+                if server is None and BARE in sided:
+                    row(f"{name}, {BARE}", revisions, upgrade, sided["ours"], sided[BARE])
+
+
+def measure_one(project: Path, side: str, revisions: int, times: dict[str, Times]) -> None:
+    """Upgrade the empty database, and then again."""
+    for upgrade in (NOTHING, HEAD):
+        output = run(project, "python", __file__, side, str(revisions))
+        times[upgrade][side].append(json.loads(output))
+    if side in FOLDERS:
+        started = time.perf_counter()
+        run(project, "flask", "db", "upgrade", "--directory", FOLDERS[side])
+        times[COMMAND][side].append(time.perf_counter() - started)
+
+
+def run(project: Path, program: str, *arguments: str) -> str:
+    command = [project / ".venv" / "bin" / program, *arguments]
+    result = subprocess.run(command, cwd=project, text=True, capture_output=True, check=False)
+    if result.returncode:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{result.stderr}")
+    return result.stdout
+
+
+def write_revisions(project: Path, revisions: int) -> None:
+    """Add revisions to the project's first, in the form of `script.py.mako`, for both sides."""
+    ours, stock = (project / folder / "versions" for folder in FOLDERS.values())
+    first = next(path for path in ours.glob("*.py") if "_table_" not in path.name)
+    down_revision = first.stem.split("_")[2]
+    texts = {first.name: first.read_text()}
+    for number in range(1, revisions):
+        revision = f"{number:012x}"
+        texts[f"20260101_000000_{revision}_table_{number}.py"] = REVISION.format(
+            number=number, revision=revision, down_revision=down_revision
+        )
+        down_revision = revision
+    for folder in (ours, stock):
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+    run(project, "python", "-m", "compileall", "-q", *FOLDERS.values())
+
+
+def empty(project: Path, server: Server | None) -> None:
+    """Begin with an empty database."""
+    if server:
+        (database,) = server.made
+        server.clean()
+        server.run(f"CREATE DATABASE {database}")
+    else:
+        for file in (project / "instance").iterdir():
+            file.unlink()
+
+
+def row(name: str, revisions: int, upgrade: str, ours: list[float], stock: list[float]) -> None:
+    medians = [statistics.median(times) for times in (ours, stock)]
+    cells = [
+        name,
+        f"{revisions:,}",
+        upgrade,
+        *(f"{median:.3f}" for median in medians),
+        *(f"{min(times):.3f} to {max(times):.3f}" for times in (ours, stock)),
+        f"{medians[0] / medians[1]:.2f}",
+    ]
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def measure(side: str, revisions: int) -> None:
+    """Upgrade once, in the project's own environment, and print how long it took."""
+    import logging.config  # of the stock environment
+
+    import flask_migrate
+    import sqlalchemy
+    from alembic.runtime.migration import MigrationContext
+    from my_app import create_app, database
+    from my_app.database import environment  # noqa: F401
+
+    if side == BARE:
+        database.engine.configure = lambda engine: None
+    logging.disable(logging.CRITICAL)
+    with create_app().app_context():
+        started = time.perf_counter()
+        flask_migrate.upgrade(directory=FOLDERS.get(side, FOLDERS["stock"]))
+        seconds = time.perf_counter() - started
+        with database.db.engine.connect() as connection:
+            heads = MigrationContext.configure(connection).get_current_heads()
+            tables = sqlalchemy.inspect(connection).get_table_names()
+    made = [table for table in tables if table.startswith("table_")]
+    if heads != (f"{revisions - 1:012x}",) or len(made) != revisions - 1:
+        sys.exit(f"{heads}, {len(made)} tables")
+    print(json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        measure(sys.argv[1], int(sys.argv[2]))
+    else:
+        main()
