@@ -143,6 +143,46 @@ def test_an_upgrade_that_is_killed_is_finished_by_the_next(kind: str, on: Make) 
             assert "alembic_unfinished" not in tables
 
 
+def test_a_backfill_in_batches_that_is_killed_loses_no_row_on_mysql(on: Make) -> None:
+    project, uri = on("mysql")
+    with engine_of(uri).begin() as connection:
+        for number in range(100):
+            row = f"INSERT INTO note (title, body) VALUES ('{number}', '')"
+            connection.execute(text(row))
+    add_revision(
+        project,
+        "fill",
+        """
+        connection = op.get_bind()
+        with op.get_context().autocommit_block():
+            while ids := connection.scalars(
+                sa.text("SELECT id FROM note WHERE body = '' ORDER BY id LIMIT 5")
+            ).all():
+                connection.execute(
+                    sa.text("UPDATE note SET body = 'x' WHERE id BETWEEN :a AND :b"),
+                    {"a": ids[0], "b": ids[-1]},
+                )
+                time.sleep(0.1)
+        """,
+    )
+    filled = text("SELECT count(*) FROM note WHERE body = 'x'")
+    python = str(project.path / ".venv" / "bin" / "flask")
+    with subprocess.Popen(
+        [python, "db", "upgrade"], cwd=project.path, env=project.env, stderr=subprocess.DEVNULL
+    ) as upgrade:
+        with engine_of(uri).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not connection.scalar(filled):
+                time.sleep(0.05)
+        time.sleep(0.5)
+        upgrade.kill()
+
+    project.flask("db", "upgrade")
+
+    with engine_of(uri).connect() as connection:
+        assert connection.scalar(filled) == 100
+    assert "(head)" in project.flask("db", "current")
+
+
 def test_sqlite_keeps_the_children_of_a_table_that_is_made_anew(on: Make) -> None:
     project, uri = on("sqlite")
     with engine_of(uri).begin() as connection:

@@ -7,6 +7,7 @@ https://alembic.sqlalchemy.org/en/latest/tutorial.html#the-migration-environment
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ from .resume import Progress
 # Seconds that one try to lock a table lasts, and that pass until the next.
 LOCK_ATTEMPT = 1
 LOCK_PAUSE = 1
+LONGEST_WAIT = 2**31 - 1  # milliseconds, for SQLite
 LOCK_NOT_AVAILABLE = {"55P03", 1205}  # of PostgreSQL, of MySQL
 
 log = logging.getLogger("alembic.env")
@@ -72,7 +74,8 @@ def database_url() -> URL:
 
 
 def _seconds(setting: str) -> float:
-    return float(current_app.config[setting])
+    """The limit, where 0 stands for none."""
+    return float(current_app.config[setting]) or math.inf
 
 
 @contextmanager
@@ -109,7 +112,7 @@ def _connect() -> Iterator[Connection]:
 
 def _limits(dialect: str) -> list[str]:
     """What limits the time that this connection waits for locks, and works on a statement."""
-    statement = _seconds("MIGRATION_STATEMENT_TIMEOUT")
+    statement = float(current_app.config["MIGRATION_STATEMENT_TIMEOUT"])  # 0 is none there, too
     if dialect == "postgresql":
         return [
             f"SET lock_timeout = {int(LOCK_ATTEMPT * 1000)}",
@@ -122,7 +125,7 @@ def _limits(dialect: str) -> list[str]:
         ] + ([f"SET SESSION max_statement_time = {statement}"] if dialect == "mariadb" else [])
     if dialect == "sqlite":
         return [
-            f"PRAGMA busy_timeout={int(_seconds('MIGRATION_WAIT') * 1000)}",
+            f"PRAGMA busy_timeout={int(min(_seconds('MIGRATION_WAIT') * 1000, LONGEST_WAIT))}",
             # SQLite can only change a table by making it anew. Dropping the old one would delete
             # its children where they have ON DELETE CASCADE. The pragma has no effect in a
             # transaction: https://sqlite.org/lang_altertable.html#otheralter
