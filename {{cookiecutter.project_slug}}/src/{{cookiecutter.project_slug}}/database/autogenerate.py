@@ -138,7 +138,7 @@ def _parents_first(operations: Sequence[Tables]) -> list[Tables]:
     by_name = {op.table_name: op for op in operations}
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for name, op in by_name.items():
-        sorter.add(name, *(_parents(op) & set(by_name) - {name}))
+        sorter.add(name, *sorted(_parents(op) & set(by_name) - {name}))  # else in any order
     try:
         return [by_name[name] for name in sorter.static_order()]
     except CycleError:  # of tables that refer to each other: as Alembic has it
