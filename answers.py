@@ -66,8 +66,8 @@ def check(context: dict[str, Any], question: str) -> str:
     """
     answer = context[question]
     if question == "database_uri":
-        context[question] = take_database_uri(str(answer))
-        uri = database_uri.parse(context[question])
+        uri = take_database_uri(str(answer))
+        context[question] = uri.public
         if not uri.tested:
             click.echo(
                 f"Note: {uri.dialect}+{uri.driver} is accepted, but not tested with this template."
@@ -81,11 +81,11 @@ def check(context: dict[str, Any], question: str) -> str:
     return ""
 
 
-def take_database_uri(answer: str) -> str:
+def take_database_uri(answer: str) -> database_uri.DatabaseUri:
     """Hand the address on to the hook in the environment, where cookiecutter doesn't record it.
 
     Returns:
-        The address without its password, to take the place of the answer.
+        The address; without its password it takes the place of the answer.
 
     Raises:
         click.ClickException: the address can't be used.
@@ -98,7 +98,7 @@ def take_database_uri(answer: str) -> str:
     if uri.full != uri.public:
         os.environ[FULL_DATABASE_URI] = uri.full
         keep_from_replay(answer, uri.public)
-    return uri.public
+    return uri
 
 
 def forget_other_database_uri(context: Mapping[str, Any]) -> None:
@@ -109,7 +109,7 @@ def forget_other_database_uri(context: Mapping[str, Any]) -> None:
     """
     handed_on = os.environ.get(FULL_DATABASE_URI)
     answer = take_database_uri(str(context["database_uri"]))
-    if handed_on and database_uri.parse(handed_on).public == answer:
+    if handed_on and database_uri.parse(handed_on).public == answer.public:
         os.environ[FULL_DATABASE_URI] = handed_on
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
+from types import ModuleType
 
 import pexpect
 import pytest
@@ -167,8 +169,7 @@ def new_user(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], User]:
         home = tmp_path_factory.mktemp("home")
         folder = tmp_path_factory.mktemp("folder")
         env = {name: value for name, value in os.environ.items() if not UNUSUAL.fullmatch(name)}
-        env |= {"HOME": str(home), "PWD": str(folder), "UV_CACHE_DIR": cache, "PYTHONWARNINGS": ""}
-        del env["PYTHONWARNINGS"]
+        env |= {"HOME": str(home), "PWD": str(folder), "UV_CACHE_DIR": cache}
         env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
         return User(home, folder, env)
 
@@ -250,3 +251,45 @@ def postgresql_with_passwords(
         return
     with servers.postgresql_with_passwords() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def new_uri(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], str]:
+    """A function that gives the URI of an empty database of a kind."""
+
+    def make(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path_factory.mktemp('data')}/data.db"
+        server: servers.Server = request.getfixturevalue(kind)
+        return server.uri(server.new_database())
+
+    return make
+
+
+@pytest.fixture
+def on(new_uri: Callable[[str], str], user: User) -> Callable[[str], tuple[Project, str]]:
+    """A function that makes a project on a database of a kind, and gives the URI, too."""
+
+    def make(kind: str) -> tuple[Project, str]:
+        uri = new_uri(kind)
+        return user.project(f"database_uri={uri}"), servers.driver_named(uri)
+
+    return make
+
+
+def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import a file as it stands in the template."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load(TEMPLATE / "hooks" / "post_gen_project.py", monkeypatch)

@@ -18,6 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+KINDS = ["sqlite", "postgresql", "mysql"]
 DEFAULTS = {
     "TEST_POSTGRESQL_URL": "postgresql://postgres@127.0.0.1:5432/postgres",
     "TEST_MYSQL_URL": "mysql://root@127.0.0.1:3306/mysql",

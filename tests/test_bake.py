@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TEMPLATE, run
+from conftest import TEMPLATE, User, run
 from pytest_cookies.plugin import Cookies
 
 Bake = Callable[..., Path]
@@ -26,12 +26,6 @@ def bake(cookies: Cookies) -> Bake:
         return Path(result.project_path)
 
     return make
-
-
-@pytest.fixture
-def env(tmp_path: Path, new_user: Callable[[], Any]) -> dict[str, str]:
-    environment: dict[str, str] = new_user().env
-    return environment
 
 
 def text_files(project: Path) -> list[Path]:
@@ -65,22 +59,20 @@ NAMES = ["My App", "it's", 'The "best" app', "back\\slash", "Été 2024 🎉", "
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_formatter_and_the_linter_find_nothing(
-    bake: Bake, env: dict[str, str], name: str
-) -> None:
+def test_the_formatter_and_the_linter_find_nothing(bake: Bake, user: User, name: str) -> None:
     project = bake(project_name=name)
 
     for command in (["ruff", "format", "--check", "--diff"], ["ruff", "check"]):
-        done = run(command, cwd=project, env=env)
+        done = run(command, cwd=project, env=user.env)
         assert done.returncode == 0, done.stdout
 
 
-def test_the_formatter_and_the_linter_would_find_something(bake: Bake, env: dict[str, str]) -> None:
+def test_the_formatter_and_the_linter_would_find_something(bake: Bake, user: User) -> None:
     project = bake()
     (project / "src" / "my_app" / "health.py").write_text("import  os\n")
 
-    assert run(["ruff", "format", "--check"], cwd=project, env=env).returncode == 1
-    assert run(["ruff", "check"], cwd=project, env=env).returncode == 1
+    assert run(["ruff", "format", "--check"], cwd=project, env=user.env).returncode == 1
+    assert run(["ruff", "check"], cwd=project, env=user.env).returncode == 1
 
 
 @pytest.mark.parametrize("name", NAMES)

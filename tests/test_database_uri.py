@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import quote, urlencode
 
 import click
@@ -13,12 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from sqlalchemy import make_url
-from test_hooks import hook
 
 import answers
 import database_uri
-
-__all__ = ["hook"]
 
 DRIVERS = {
     "postgres": "postgresql+psycopg",
@@ -171,7 +169,7 @@ def addresses(draw: DrawFn) -> str:
 @example(answer="postgresql://u:'\"@h/d")
 @example(answer=r"mysql://u:a%5C%27b@h/d?x=\n")
 def test_an_address_arrives_unchanged_or_is_refused_in_one_line(
-    answer: str, hook: object, tmp_path: Path
+    answer: str, hook: ModuleType, tmp_path: Path
 ) -> None:
     try:
         uri = database_uri.parse(answer)
@@ -180,7 +178,7 @@ def test_an_address_arrives_unchanged_or_is_refused_in_one_line(
         return
     env = tmp_path / ".env"
     env.unlink(missing_ok=True)
-    hook.write_env(env, uri.full)  # type: ignore[attr-defined]
+    hook.write_env(env, uri.full)
 
     arrived = make_url(str(dotenv_values(env)["DATABASE_URL"]))
 

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Project, User
-from servers import Server, driver_named, snapshot
+from conftest import Project
+from servers import KINDS, Server, driver_named, snapshot
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
-
-KINDS = ["sqlite", "postgresql", "mysql"]
 
 ISOLATION = '''
 import pytest
@@ -103,32 +101,6 @@ with create_app().app_context():
     flask_migrate.upgrade()
     flask_migrate.check()
 """
-
-
-@pytest.fixture(scope="session")
-def new_uri(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], str]:
-    """A function that gives the URI of an empty database of a kind."""
-
-    def make(kind: str) -> str:
-        if kind == "sqlite":
-            return f"sqlite:///{tmp_path_factory.mktemp('data')}/data.db"
-        server: Server = request.getfixturevalue(kind)
-        return server.uri(server.new_database())
-
-    return make
-
-
-@pytest.fixture
-def on(new_uri: Callable[[str], str], user: User) -> Callable[[str], tuple[Project, str]]:
-    """A function that makes a project on a database of a kind, and gives the URI, too."""
-
-    def make(kind: str) -> tuple[Project, str]:
-        uri = new_uri(kind)
-        return user.project(f"database_uri={uri}"), driver_named(uri)
-
-    return make
 
 
 @pytest.mark.parametrize("kind", KINDS)

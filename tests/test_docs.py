@@ -9,13 +9,10 @@ from pathlib import Path
 
 import pytest
 from conftest import TEMPLATE, Project
-from servers import Server, driver_named
+from servers import KINDS, Server, driver_named
 from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
-from test_databases import KINDS, new_uri, on
 from test_migrating import add_revision, engine_of
-
-__all__ = ["new_uri", "on"]
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import stat
@@ -11,23 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import PROJECT, TEMPLATE
-
-
-def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Import a file as it stands in the template."""
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def hook(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load(TEMPLATE / "hooks" / "post_gen_project.py", monkeypatch)
+from conftest import PROJECT, load
 
 
 @pytest.fixture

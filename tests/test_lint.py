@@ -6,10 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from conftest import Project
-from test_databases import KINDS, new_uri, on
+from servers import KINDS
 from test_migrating import add_revision
-
-__all__ = ["new_uri", "on"]
 
 Make = Callable[[str], tuple[Project, str]]
 DANGERS = {

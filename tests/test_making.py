@@ -8,11 +8,9 @@ from collections.abc import Callable
 
 import pytest
 from conftest import Project
+from servers import KINDS
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
-from test_databases import KINDS, new_uri, on
-
-__all__ = ["new_uri", "on"]
 
 MODELS = "src/my_app/notes/models.py"
 BODY = "    body: Mapped[str] = mapped_column(Text)\n"

@@ -19,11 +19,9 @@ from pathlib import Path
 
 import pytest
 from conftest import Project
+from servers import KINDS
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
-from test_databases import KINDS, new_uri, on
-
-__all__ = ["new_uri", "on"]
 
 SCRIPTS = Path(__file__).parent / "scripts"
 ROUNDS = int(os.environ.get("ROUNDS", "3"))

@@ -74,7 +74,7 @@ def main(started_in: Path | None = None, create: bool = False) -> int:
         print(f"\n{str(error) or 'Interrupted.'}")
         if isinstance(error, MissingDatabase):
             print("On another machine, it is created if you ask for it, with this command:")
-            command += " --create-database"
+            command += f" {CREATE}"
         else:
             print("The project is written, but not set up. To finish, run:")
         print(f"\n  {command}\n", flush=True)

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 
 import pytest
 from conftest import TestSettings
 from flask import Flask
-from sqlalchemy import URL
 
 from {{ cookiecutter.project_slug }} import create_app
-from {{ cookiecutter.project_slug }}.database import db
 
 
 @pytest.fixture
-def developed(
-    new_database: Callable[[str], URL], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Flask]:
-    """The application in development, on a database without tables."""
+def development(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASK_DEBUG", "1")
-    url = new_database("pending")
-    app = create_app(TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI=url))
-    app.config["WTF_CSRF_ENABLED"] = True
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+
+
+@pytest.fixture
+def developed(development: None, empty_app: Flask) -> Flask:
+    """The application in development, on a database without tables."""
+    empty_app.config["WTF_CSRF_ENABLED"] = True
+    return empty_app
 
 
 def test_the_button_runs_what_is_pending(developed: Flask) -> None:
@@ -50,7 +45,7 @@ def test_the_button_needs_its_token(developed: Flask) -> None:
     assert client.get("/").status_code == 503
 
 
-def test_a_database_out_of_reach_is_explained(developed: Flask) -> None:
+def test_a_database_out_of_reach_is_explained(development: None) -> None:
     nowhere = TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI="sqlite:////no/folder/app.db")
     client = create_app(nowhere).test_client()
 

@@ -115,13 +115,13 @@ def _limits(dialect: str) -> list[str]:
     statement = float(current_app.config["MIGRATION_STATEMENT_TIMEOUT"])  # 0 is none there, too
     if dialect == "postgresql":
         return [
-            f"SET lock_timeout = {int(LOCK_ATTEMPT * 1000)}",
+            f"SET lock_timeout = {LOCK_ATTEMPT * 1000}",
             f"SET statement_timeout = {int(statement * 1000)}",
         ]
     if dialect in ("mysql", "mariadb"):
         return [
-            f"SET SESSION lock_wait_timeout = {int(LOCK_ATTEMPT)}",
-            f"SET SESSION innodb_lock_wait_timeout = {int(LOCK_ATTEMPT)}",
+            f"SET SESSION lock_wait_timeout = {LOCK_ATTEMPT}",
+            f"SET SESSION innodb_lock_wait_timeout = {LOCK_ATTEMPT}",
         ] + ([f"SET SESSION max_statement_time = {statement}"] if dialect == "mariadb" else [])
     if dialect == "sqlite":
         return [

@@ -26,15 +26,16 @@ DONE_ALREADY = {1005, 1022, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826
 
 
 class Progress:
-    """How far the revision is that is being applied."""
+    """How far the revision is that is being applied.
+
+    `again`, `retry` and `fail` are for a transaction that has failed and been rolled back.
+    """
 
     def __init__(self, connection: Connection, command: str, heads: tuple[str, ...]) -> None:
         self.connection = connection
         self.command = command
         self.begin_revision(heads=heads)
-        self.certain = True  # whether the first statement to come is known not to be done
-        self.unfinished = inspect(connection).has_table(TABLE)
-        if self.unfinished:
+        if inspect(connection).has_table(TABLE):
             self._read()
         else:
             connection.exec_driver_sql(
@@ -54,7 +55,7 @@ class Progress:
         self.left_out = 0  # statements that an earlier upgrade has done
         self.expected = ""  # their digest
         self.committed = (0, "")  # number and digest of the last statement that can't be undone
-        self.certain = True
+        self.certain = True  # that the first statement to come is not done yet
 
     def finish(self) -> None:
         """The upgrade has succeeded."""
@@ -62,8 +63,7 @@ class Progress:
         self.connection.commit()
 
     def fail(self) -> None:
-        """Note what has been done, for the next upgrade; the open transaction is undone."""
-        self.connection.rollback()
+        """Note what has been done, for the next upgrade."""
         self._write(*self.committed, certain=True)
         self.connection.commit()
 
@@ -77,14 +77,12 @@ class Progress:
         uncertain = not self.certain and self.number == self.left_out + 1
         if not (uncertain and error.orig.args[0] in DONE_ALREADY):
             return False
-        self.connection.rollback()
         self.left_out, self.expected = self.number, self.digest
         self.retry()
         return True
 
     def retry(self) -> None:
         """The same revision is run again, after the statements that are done."""
-        self.connection.rollback()
         if self.committed[0] > self.left_out:
             self.left_out, self.expected = self.committed
         self.certain = True

@@ -31,7 +31,7 @@ def pending() -> list[str]:
         sqlalchemy.exc.SQLAlchemyError: the database does not answer.
     """
     heads = current()
-    below = parents()
+    below = _parents(*_versions())
     if any(head not in below for head in heads):
         return []  # a newer release has migrated past us
     applied: set[str] = set()
@@ -42,11 +42,6 @@ def pending() -> list[str]:
             applied.add(revision)
             waiting.extend(below[revision])
     return [revision for revision in below if revision not in applied]
-
-
-def parents() -> dict[str, tuple[str, ...]]:
-    """The revisions below each revision of this code, oldest first."""
-    return _parents(*_versions())
 
 
 def tables_made() -> frozenset[str]:
@@ -68,6 +63,7 @@ def _versions() -> tuple[Path, int]:
 
 @lru_cache(maxsize=1)
 def _parents(versions: Path, changed: int) -> dict[str, tuple[str, ...]]:
+    """The revisions below each revision of this code, oldest first."""
     if not changed:
         return {}
     scripts = list(ScriptDirectory(versions.parent).walk_revisions())
