@@ -87,6 +87,7 @@ def process_revision_directives(
     for operations in (upgrade, downgrade):
         _drop_indexes_with_their_table(operations)
         _order_tables(operations)
+    refusals.allow_drops(upgrade, dialect, drops)
     if dialect in ("mysql", "mariadb"):
         _make_generic(downgrade)
     if dialect == "postgresql" and not is_first_revision():

@@ -15,10 +15,9 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from alembic import context
-from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from flask import current_app
-from sqlalchemy import URL, Connection, Engine, NestedTransaction, create_engine, inspect
+from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -135,23 +134,22 @@ def _limits(dialect: str) -> list[str]:
 
 
 def _run_on(connection: Connection, options: dict[str, Any]) -> None:
-    heads = MigrationContext.configure(connection).get_current_heads()
-    tables = set(inspect(connection).get_table_names())
-    connection.rollback()  # else Alembic would take this transaction for ours, and not commit
-
+    on_sqlite = connection.dialect.name == "sqlite"
     savepoint = Savepoint(connection)
-    if connection.dialect.name == "sqlite":
+    if on_sqlite:
         # All revisions in one transaction, whose lock keeps other processes out until the end.
         options |= {"transactional_ddl": True, "transaction_per_migration": False}
         options["on_version_apply"] = savepoint.renew
     context.configure(connection=connection, **options)
+    heads = context.get_context().get_current_heads()
     command = context.get_context().opts["fn"].__name__
     if command != "do_stamp":
         _refuse_unknown(heads)
-    if command == "upgrade" and not heads and resume.TABLE not in tables:
-        _refuse_clash(tables)
+    if command == "upgrade" and not heads:
+        _refuse_clash(set(inspect(connection).get_table_names()))
+    connection.rollback()  # what was read may be old when the revisions are applied
 
-    if connection.dialect.name == "sqlite":
+    if on_sqlite:
         _run_on_sqlite(savepoint)
     elif command in ("upgrade", "downgrade"):
         _run_on_server(connection, command, heads)
@@ -239,11 +237,12 @@ class Savepoint:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._transaction: NestedTransaction | None = None
+        self._transaction: Transaction | None = None
 
     def begin(self) -> None:
         """Begin the first revision."""
-        self._transaction = self._connection.begin_nested()
+        self._connection.exec_driver_sql("SAVEPOINT revision")
+        self._transaction = self._connection.get_transaction()
 
     def renew(self, **arguments: object) -> None:
         """End a revision that has been applied, and begin the next."""
@@ -253,14 +252,21 @@ class Savepoint:
                 f"The revision leaves a row in table {broken[0]} that refers to a missing row in"
                 f" {broken[2]}. Nothing of it was changed. Let it delete or mend such rows first."
             )
-        if self._transaction and self._transaction.is_active:
-            self._transaction.commit()
+        if self._is_open():
+            self._connection.exec_driver_sql("RELEASE revision")
         self.begin()
 
     def undo(self) -> None:
         """Undo a revision that has failed."""
-        if self._transaction and self._transaction.is_active:
-            self._transaction.rollback()
+        if self._is_open():
+            self._connection.exec_driver_sql("ROLLBACK TO revision")
+        else:
+            self._connection.exec_driver_sql("ROLLBACK")
+            self._connection.exec_driver_sql("BEGIN")  # which Alembic ends
+
+    def _is_open(self) -> bool:
+        """Whether no autocommit_block has ended the transaction, and with it the savepoint."""
+        return self._connection.get_transaction() is self._transaction
 
 
 def _refuse_unknown(heads: Iterable[str]) -> None:
@@ -278,7 +284,7 @@ def _refuse_unknown(heads: Iterable[str]) -> None:
 
 def _refuse_clash(tables: set[str]) -> None:
     """Stop before the first upgrade where its tables would meet others of the same name."""
-    clashing = sorted(tables & set(db.metadata.tables))
+    clashing = sorted(tables & set(db.metadata.tables)) if resume.TABLE not in tables else []
     if clashing:
         raise CommandError(
             f"The database {server.place(database_url())} already has tables that are not this"

@@ -12,12 +12,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from alembic import command
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationStep, RevisionStep
 from alembic.script import Script, ScriptDirectory
 from flask import current_app
 
@@ -91,56 +93,69 @@ def lint(wanted: Sequence[str] = ()) -> list[Finding]:
         alembic.util.CommandError: there is no such revision.
     """
     directory = ScriptDirectory(current_app.extensions["migrate"].directory)
-    if wanted:
-        scripts: Iterable[Script] = [
-            script for name in wanted for script in directory.get_revisions(name) if script
-        ]
+    scripts: list[Script] = (
+        [script for name in wanted for script in directory.get_revisions(name) if script]
+        if wanted
+        else list(directory.walk_revisions())[::-1]
+    )
+    scripts = [script for script in scripts if not script.is_merge_point]
+    if environment.database_url().get_backend_name() == "postgresql":
+        found = _squawk({script.revision: _sql(directory, script) for script in scripts})
     else:
-        scripts = reversed(list(directory.walk_revisions()))
-    return [finding for script in scripts for finding in _findings(script)]
+        found = {script.revision: list(_own_list(script)) for script in scripts}
+    return [finding for script in scripts for finding in _findings(script, found[script.revision])]
 
 
-def _findings(script: Script) -> Iterator[Finding]:
-    if script.is_merge_point:
-        return
-    source = Path(script.path).read_text(encoding="utf-8")
-    allowed = dict(ALLOWED.findall(source))
+def _findings(script: Script, found: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """What was found and is not allowed in the revision."""
+    allowed = dict(ALLOWED.findall(Path(script.path).read_text(encoding="utf-8")))
     for rule, why in allowed.items():
         if not why:
             yield Finding(script.revision, rule, "It is allowed without a reason.")
-    if environment.database_url().get_backend_name() == "postgresql":
-        found = _squawk(_sql(script))
-    else:
-        found = _own_list(inspect.getsource(script.module.upgrade))
     for rule, reason in found:
         if rule not in allowed:
             yield Finding(script.revision, rule, reason)
 
 
-def _own_list(source: str) -> Iterator[tuple[str, str]]:
+def _own_list(script: Script) -> Iterator[tuple[str, str]]:
+    source = inspect.getsource(script.module.upgrade)
     for rule, (pattern, reason) in RULES.items():
         if re.search(pattern, source):
             yield rule, reason
 
 
-def _sql(script: Script) -> str:
+def _sql(directory: ScriptDirectory, script: Script) -> str:
     """What the upgrade by this revision alone would send to the database."""
     config = current_app.extensions["migrate"].migrate.get_config()
     config.output_buffer = StringIO()
     below = script.down_revision if isinstance(script.down_revision, str) else "base"
-    command.upgrade(config, f"{below}:{script.revision}", sql=True)
+
+    def steps(revisions: object, context: object) -> list[RevisionStep]:
+        return [MigrationStep.upgrade_from_script(directory.revision_map, script)]
+
+    with EnvironmentContext(
+        config, directory, fn=steps, as_sql=True, starting_rev=below, destination_rev="head"
+    ):
+        directory.run_env()
     return str(config.output_buffer.getvalue())
 
 
-def _squawk(sql: str) -> Iterator[tuple[str, str]]:
+def _squawk(texts: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
+    """The rules that each text breaks, and why they are there."""
     beside = shutil.which("squawk", path=str(Path(sys.executable).parent))
     program = beside or shutil.which("squawk") or "squawk"
-    exclude = [f"--exclude={','.join(NOT_DANGERS)}"]
-    done = subprocess.run(  # noqa: S603
-        [program, "--reporter", "json", *exclude, "--stdin-filepath", "revision.sql"],
-        input=sql,
-        capture_output=True,
-        text=True,
-    )
-    for found in json.loads(done.stdout):
-        yield found["rule_name"], f"{found['message']} {found['help'] or ''}".strip()
+    found: dict[str, list[tuple[str, str]]] = {name: [] for name in texts}
+    with TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
+        done = subprocess.run(  # noqa: S603
+            [program, "--reporter=json", f"--exclude={','.join(NOT_DANGERS)}", *texts],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
+    for one in json.loads(done.stdout):
+        found[one["file"]].append(
+            (one["rule_name"], f"{one['message']} {one['help'] or ''}".strip())
+        )
+    return found

@@ -6,13 +6,18 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import render_op
 from alembic.operations import ops
 from alembic.util import rev_id
+
+from .refusals import AllowOp
+
+# What a revision of its own is about, what it does, and how that is undone.
+Step = tuple[str, list[ops.MigrateOperation], list[ops.MigrateOperation]]
 
 
 class AutocommitOp(ops.MigrateOperation):
@@ -36,7 +41,8 @@ def split(
         The revision and those that follow it.
     """
     created = {op.table_name for op in upgrade.ops if isinstance(op, ops.CreateTableOp)}
-    later: list[tuple[str, list[ops.MigrateOperation], list[ops.MigrateOperation]]] = []
+    required: set[tuple[str, str]] = set()  # columns that become NOT NULL
+    later: list[Step] = []
     for table in upgrade.ops:
         if not isinstance(table, ops.ModifyTableOps) or table.table_name in created:
             continue
@@ -47,15 +53,25 @@ def split(
             elif isinstance(op, ops.CreateUniqueConstraintOp):
                 table.ops.remove(op)
                 later += _unique(op)
+            elif isinstance(op, ops.AlterColumnOp) and op.modify_nullable is False:
+                required.add((op.table_name, op.column_name))
+                later += _not_null(op)
             elif isinstance(op, ops.CreateForeignKeyOp):
                 # Checked for new rows from now on; then, without a lock, for those that are there.
                 op.kw["postgresql_not_valid"] = True
-                later.append((f"validate {op.constraint_name}", [_validate(op)], []))
+                later.append(
+                    (
+                        f"validate {op.constraint_name}",
+                        [_validate(op.source_table, str(op.constraint_name))],
+                        [],
+                    )
+                )
     moved = {name.partition(" ")[2] for name, _, _ in later if not name.startswith("validate")}
     for table in downgrade.ops:
         if isinstance(table, ops.ModifyTableOps):
             table.ops = [op for op in table.ops if _name(op) not in moved]
     for container in (upgrade, downgrade):
+        _leave_nullable(container, required)
         container.ops = [
             op for op in container.ops if not (isinstance(op, ops.ModifyTableOps) and not op.ops)
         ]
@@ -106,9 +122,7 @@ def _drop(op: ops.CreateIndexOp) -> ops.MigrateOperation:
     )
 
 
-def _unique(
-    op: ops.CreateUniqueConstraintOp,
-) -> Iterator[tuple[str, list[ops.MigrateOperation], list[ops.MigrateOperation]]]:
+def _unique(op: ops.CreateUniqueConstraintOp) -> Iterator[Step]:
     """The index is made while the table is used; to make it a constraint takes no time."""
     name, columns = str(op.constraint_name), [str(column) for column in op.columns]
     index = ops.CreateIndexOp(name, op.table_name, columns, unique=True)
@@ -120,10 +134,48 @@ def _unique(
     yield f"unique {name}", [ops.ExecuteSQLOp(attach)], [drop, rebuild]
 
 
-def _validate(op: ops.CreateForeignKeyOp) -> ops.MigrateOperation:
-    return ops.ExecuteSQLOp(
-        f'ALTER TABLE "{op.source_table}" VALIDATE CONSTRAINT "{op.constraint_name}"'
+def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
+    """SET NOT NULL reads the whole table, and nobody can use it meanwhile.
+
+    Not where a valid CHECK says the same, and that is validated while the table is used:
+    https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL
+    """
+    table, column = op.table_name, op.column_name
+    name = f"ck_{table}_{column}_not_null"[:63]  # the longest name there is on PostgreSQL
+    add = f'ALTER TABLE "{table}" ADD CONSTRAINT "{name}" CHECK ("{column}" IS NOT NULL) NOT VALID'
+    drop = f'ALTER TABLE "{table}" DROP CONSTRAINT "{name}"'
+    validated = f"the check {name} has been validated"
+    allowed = [AllowOp("adding-not-nullable-field", validated)]
+    allowed += [AllowOp("ban-drop-constraint", "NOT NULL takes the place of the check")]
+    require = ops.AlterColumnOp(
+        table,
+        column,
+        existing_type=op.existing_type,
+        existing_nullable=True,
+        modify_nullable=False,
     )
+    yield f"check {column}", [ops.ExecuteSQLOp(add)], [ops.ExecuteSQLOp(drop)]
+    yield f"validate {column}", [_validate(table, name)], []
+    yield (
+        f"not null {column}",
+        [*allowed, require, ops.ExecuteSQLOp(drop)],
+        [ops.ExecuteSQLOp(add), require.reverse()],
+    )
+
+
+def _leave_nullable(operations: ops.OpContainer, columns: Collection[tuple[str, str]]) -> None:
+    """Take out what later revisions do to these columns."""
+    for table in operations.ops:
+        if isinstance(table, ops.ModifyTableOps):
+            for op in list(table.ops):
+                if isinstance(op, ops.AlterColumnOp) and (op.table_name, op.column_name) in columns:
+                    op.modify_nullable = None
+                    if not op.has_changes():
+                        table.ops.remove(op)
+
+
+def _validate(table: str, name: str) -> ops.MigrateOperation:
+    return ops.ExecuteSQLOp(f'ALTER TABLE "{table}" VALIDATE CONSTRAINT "{name}"')
 
 
 def _name(op: ops.MigrateOperation) -> str | None:

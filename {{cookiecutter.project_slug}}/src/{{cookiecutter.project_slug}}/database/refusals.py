@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.util import CommandError
 
@@ -22,6 +24,32 @@ NOT_NULL_REASONS = {
     "mysql": "MySQL fills the rows there are with 0 or '' and says nothing.",
     "mariadb": "MariaDB fills the rows there are with 0 or '' and says nothing.",
 }
+
+
+class AllowOp(ops.MigrateOperation):
+    """The line that tells `flask db lint` that an operation of the revision is meant."""
+
+    def __init__(self, rule: str, reason: str) -> None:
+        self.rule = rule
+        self.reason = reason
+
+
+@renderers.dispatch_for(AllowOp)
+def _render_allow(context: AutogenContext, op: AllowOp) -> list[str]:
+    return [f"# lint: allow {op.rule}: {op.reason}"]
+
+
+def allow_drops(upgrade: ops.UpgradeOps, dialect: str, asked_for: Collection[str]) -> None:
+    """Write down that what is dropped was asked for."""
+    operations = [
+        *upgrade.ops,
+        *(op for table in upgrade.ops if isinstance(table, ops.ModifyTableOps) for op in table.ops),
+    ]
+    for kind, what in ((ops.DropColumnOp, "column"), (ops.DropTableOp, "table")):
+        if any(isinstance(op, kind) for op in operations):
+            rule = f"ban-drop-{what}" if dialect == "postgresql" else f"drop-{what}"
+            asked = " ".join(f"-x drop={name}" for name in sorted(asked_for))
+            upgrade.ops.insert(0, AllowOp(rule, f"asked for by {asked}"))
 
 
 def refuse(upgrade: ops.UpgradeOps, dialect: str, drops_asked_for: Collection[str]) -> None:

@@ -34,15 +34,10 @@ class Progress:
     def __init__(self, connection: Connection, command: str, heads: tuple[str, ...]) -> None:
         self.connection = connection
         self.command = command
+        self.is_kept = inspect(connection).has_table(TABLE)  # an upgrade was interrupted
         self.begin_revision(heads=heads)
-        if inspect(connection).has_table(TABLE):
+        if self.is_kept:
             self._read()
-        else:
-            connection.exec_driver_sql(
-                f"CREATE TABLE {TABLE} (at VARCHAR(255) NOT NULL, command VARCHAR(20) NOT NULL,"
-                " statements INTEGER NOT NULL, digest VARCHAR(64) NOT NULL,"
-                " certain INTEGER NOT NULL)"
-            )
         connection.commit()
         event.listen(connection, "before_cursor_execute", self._before, retval=True)
         event.listen(connection, "after_cursor_execute", self._after)
@@ -59,11 +54,15 @@ class Progress:
 
     def finish(self) -> None:
         """The upgrade has succeeded."""
+        if not self.is_kept:
+            return
         self.connection.exec_driver_sql(f"DROP TABLE {TABLE}")
         self.connection.commit()
 
     def fail(self) -> None:
         """Note what has been done, for the next upgrade."""
+        if not self.is_kept:
+            return
         self._write(*self.committed, certain=True)
         self.connection.commit()
 
@@ -133,6 +132,15 @@ class Progress:
                     f" and then: DROP TABLE {TABLE}"
                 )
             return "DO 0", [()] if executemany else ()
+        if not self.is_kept:
+            cursor = connection.connection.cursor()
+            cursor.execute(
+                f"CREATE TABLE {TABLE} (at VARCHAR(255) NOT NULL, command VARCHAR(20) NOT NULL,"
+                " statements INTEGER NOT NULL, digest VARCHAR(64) NOT NULL,"
+                " certain INTEGER NOT NULL)"
+            )
+            cursor.close()
+            self.is_kept = True
         if self.number > 1:
             # Committed together with what has been done, by the next change of the schema.
             self._write(self.number - 1, before, certain=False)
