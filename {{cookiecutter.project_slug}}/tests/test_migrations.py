@@ -7,8 +7,8 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import inspect
 
-from {{ cookiecutter.project_slug }}.database import db, migrate
-from {{ cookiecutter.project_slug }}.database.lint import lint
+from {{ cookiecutter.project_slug }}.database import db, migrate, revisions
+from {{ cookiecutter.project_slug }}.database.migration.lint import lint
 
 
 def test_there_is_one_head() -> None:
@@ -19,6 +19,11 @@ def test_no_model_is_ahead_of_the_revisions(migrated_app: Flask) -> None:
     """Red after a model has changed, until `flask db migrate` has made a revision of it."""
     with migrated_app.app_context():
         flask_migrate.check()
+
+
+def test_the_revisions_make_the_tables_of_all_models(migrated_app: Flask) -> None:
+    with migrated_app.app_context():
+        assert revisions.tables_made() >= set(db.metadata.tables)
 
 
 def test_no_revision_is_dangerous(migrated_app: Flask) -> None:

@@ -7,7 +7,8 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError
 
-from .database import environment, revisions, server
+from .database import revisions, server
+from .database.migration import environment
 from .database.prepare import prepare
 
 blueprint = Blueprint("pending", __name__, url_prefix="/pending-migrations")

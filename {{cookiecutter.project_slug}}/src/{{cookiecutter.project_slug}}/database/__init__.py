@@ -14,7 +14,7 @@ from sqlalchemy import Enum, MetaData, String, make_url
 from sqlalchemy.orm import DeclarativeBase, registry
 
 from ..config import PROJECT_ROOT
-from . import engine, server
+from . import engine, queries, server
 from .types import UtcDateTime
 
 # Constraints need names that are the same on every database, or no revision can drop them.
@@ -42,20 +42,25 @@ class Base(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=Base)
+# What has been committed in a request can be read there without asking for it again.
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 migrate = Migrate(db=db, directory=str(PROJECT_ROOT / "migrations"))
 
 # `flask db init` starts from these files, should you ever delete migrations/ to begin anew.
-os.environ.setdefault("FLASK_DB_INIT_TEMPLATE", str(Path(__file__).parent / "migrations_template"))
+os.environ.setdefault(
+    "FLASK_DB_INIT_TEMPLATE", str(Path(__file__).parent / "migration" / "template")
+)
 
 
 def init_app(app: Flask) -> None:
     """Connect the application to its database."""
-    limits = server.time_limits(make_url(app.config["SQLALCHEMY_DATABASE_URI"]))
-    # pool_pre_ping: a connection that the server has closed meanwhile is replaced before its use.
-    options = {"connect_args": limits, "pool_pre_ping": True}
+    url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
+    # A connection that the server has closed meanwhile is replaced before its use.
+    ping = url.get_backend_name() != "sqlite"
+    options = {"connect_args": server.time_limits(url), "pool_pre_ping": ping}
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     db.init_app(app)
     migrate.init_app(app)
     with app.app_context():
         engine.configure(db.engine)
+        queries.init_app(app, db.engine)

@@ -10,9 +10,10 @@ from flask.cli import with_appcontext
 from flask_migrate.cli import db as flask_db
 
 from .. import seeds
-from . import environment, server
-from . import lint as linting
 from . import prepare as preparation
+from . import server
+from .migration import environment
+from .migration import lint as linting
 
 db: click.Group = flask_db  # pyproject.toml names it as an entry point
 

@@ -6,7 +6,8 @@ from alembic import command
 from flask import current_app
 
 from .. import seeds
-from . import db, environment, revisions, server
+from . import db, revisions, server
+from .migration import environment
 
 
 def prepare() -> list[str]:
@@ -24,8 +25,8 @@ def prepare() -> list[str]:
         except server.Unavailable as problem:
             if not problem.missing:
                 raise
-            server.create_database(url)
-            done.append(f"Created the database {server.place(url)}.")
+            server.create_database(url)  # servers only
+            done.append(f"Created the database {server.place(url)}.")  # servers only
     before = revisions.current()
     db.session.remove()  # it would hold a lock that the upgrade needs
     command.upgrade(current_app.extensions["migrate"].migrate.get_config(), "head")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,7 +20,8 @@ from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, insp
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from . import autogenerate, db, engine, resume, server
+from .. import db, engine, server
+from . import autogenerate, resume
 from .lock import Occupied, migration_lock
 from .resume import Progress
 
@@ -36,7 +36,6 @@ log = logging.getLogger("alembic.env")
 
 def run() -> None:
     """Run the Alembic command that is under way, on the application's database."""
-    _log_to_stderr()
     options: dict[str, Any] = {
         "target_metadata": db.metadata,
         "process_revision_directives": autogenerate.process_revision_directives,
@@ -292,14 +291,3 @@ def _refuse_clash(tables: set[str]) -> None:
             " another database as DATABASE_URL in .env; or, if the models were written for these"
             " very tables, type: uv run flask db stamp head"
         )
-
-
-def _log_to_stderr() -> None:
-    """Show what Alembic does, unless the application has already set up its logging."""
-    logger = logging.getLogger("alembic")
-    if not (logger.level or logging.root.handlers):
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)

@@ -17,8 +17,9 @@ from sqlalchemy import DATETIME, TIMESTAMP, URL, Column, DefaultClause, MetaData
 from sqlalchemy.sql.elements import False_, TextClause, True_
 from sqlalchemy.sql.functions import now
 
-from . import db, online, refusals, revisions
-from .types import UtcDateTime
+from .. import db, revisions
+from ..types import UtcDateTime
+from . import online, refusals
 
 # Alembic would write them as the database at hand spells them.
 PORTABLE_DEFAULTS: dict[type, str] = {
