@@ -23,10 +23,11 @@ import database_uri
 # A project of such a name would hide a package that it needs, or one of its own modules.
 TAKEN = frozenset(
     (
-        "alembic blinker click dotenv execnet flask flask_migrate flask_sqlalchemy flask_wtf"
-        " gunicorn itsdangerous jinja2 mako markupsafe mypy pip psycopg psycopg2 pymysql pytest"
-        " python_dotenv ruff setuptools sqlalchemy uv werkzeug wheel wtforms xdist"
-        " conftest docs instance migrations set_up src test tests venv"
+        "alembic apispec blinker click coverage dotenv execnet flask flask_migrate flask_smorest"
+        " flask_sqlalchemy flask_wtf gunicorn itsdangerous jinja2 mako markupsafe marshmallow mypy"
+        " pip psycopg psycopg2 pymysql pytest pytest_cov python_dotenv pythonjsonlogger ruff secure"
+        " setuptools sqlalchemy uv webargs werkzeug wheel wtforms xdist"
+        " conftest docs forms instance migrations set_up src test tests venv"
     ).split()
 )
 # https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file#naming-conventions
@@ -35,6 +36,7 @@ WINDOWS_DEVICES = frozenset(
     + [f"{device}{number}" for device in ("com", "lpt") for number in range(10)]
 )
 FULL_DATABASE_URI = "COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI"  # a variable of the environment
+INTERFACES = ("pages+api", "pages", "api")
 YES = ("yes", "y", "true", "t", "1", "on")
 NO = ("no", "n", "false", "f", "0", "off")
 LONGEST_SLUG = 50  # characters; a path on Windows has 260 in all
@@ -205,6 +207,10 @@ def of_email(answer: object) -> str:
     return of_text(answer)
 
 
+def of_interface(answer: object) -> str:
+    return "" if answer in INTERFACES else f"is none of {', '.join(INTERFACES)}."
+
+
 def of_yes_or_no(answer: object) -> str:
     return "" if str(answer).lower() in YES + NO else "is neither yes nor no."
 
@@ -215,6 +221,7 @@ CHECKS: dict[str, Callable[[object], str]] = {
     "description": of_text,
     "author_name": of_text,
     "author_email": of_email,
+    "interface": of_interface,
     "set_up_now": of_yes_or_no,
 }
 

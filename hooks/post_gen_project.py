@@ -6,9 +6,34 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+# What belongs to an interface, and is there only where it was chosen.
+PAGES = """
+    src/{package}/home.py
+    src/{package}/pending.py
+    src/{package}/notes/forms.py
+    src/{package}/notes/pages.py
+    src/{package}/notes/templates
+    src/{package}/templates/base.html
+    src/{package}/templates/error.html
+    src/{package}/templates/home.html
+    src/{package}/templates/pending.html
+    tests/forms.py
+    tests/test_home.py
+    tests/test_note_pages.py
+    tests/test_pending.py
+"""
+API = """
+    src/{package}/api.py
+    src/{package}/api_docs.py
+    src/{package}/notes/api.py
+    src/{package}/templates/api_docs.html
+    tests/test_api.py
+"""
 
 
 def main(context: dict[str, Any]) -> int:
@@ -18,6 +43,7 @@ def main(context: dict[str, Any]) -> int:
     with SET_UP_STRICT=1 in the environment, for CI, it is 1 then.
     """
     project = Path.cwd()
+    remove_unchosen(project, context["project_slug"], context["interface"])
     # The answers hold it without its password: cookiecutter records them.
     full = os.environ.pop("COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI", None)
     write_env(project / ".env", full or context["database_uri"])
@@ -43,6 +69,15 @@ def main(context: dict[str, Any]) -> int:
     else:
         set_up.main(started_in)
     return 0
+
+
+def remove_unchosen(project: Path, package: str, interface: str) -> None:
+    """Remove the files of the interface that was not chosen."""
+    for name, files in (("pages", PAGES), ("api", API)):
+        if name not in interface:
+            for file in files.format(package=package).split():
+                path = project / file
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_env(path: Path, database_url: str) -> None:

@@ -157,6 +157,7 @@ def database_steps(create: bool) -> None:
         SystemExit: one of them failed; the text, or the last line on stderr, says why.
     """
     from flask.cli import NoAppException, ScriptInfo, load_dotenv
+    from sqlalchemy import inspect
 
     console, sys.stdout = sys.stdout, sys.stderr  # only the steps themselves are for the user
     load_dotenv()
@@ -183,7 +184,7 @@ def database_steps(create: bool) -> None:
     except server.Unavailable as problem:
         if not problem.missing:
             sys.exit(str(problem))
-        if not (create or server.is_local(url)):
+        if not (create or is_local(url.host or "")):
             print(f"There is no database {server.place(url)}.", file=sys.stderr)
             sys.exit(MISSING)
         with step(f"create the database {server.place(url)}", console):
@@ -191,9 +192,17 @@ def database_steps(create: bool) -> None:
     flask("db", "upgrade", console=console)
     flask("db", "check", console=console)
     with app.app_context():
-        others = importlib.import_module(f"{app.name}.database.revisions").tables_of_others()
-    if others:
-        print(f"    Tables of others, which are left alone: {', '.join(others)}", file=console)
+        revisions = importlib.import_module(f"{app.name}.database.revisions")
+        engine = app.extensions["sqlalchemy"].engine
+        others = set(inspect(engine).get_table_names()) - revisions.tables_made()
+    if others := others - {"alembic_version"}:
+        names = ", ".join(sorted(others))
+        print(f"    Tables of others, which are left alone: {names}", file=console)
+
+
+def is_local(host: str) -> bool:
+    """Whether a server is on this machine."""
+    return host in ("", "localhost", "::1") or host.startswith("127.")
 
 
 def make_first_revision(console: TextIO) -> None:

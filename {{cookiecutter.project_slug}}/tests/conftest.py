@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import flask_migrate
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy import URL, Connection, Engine, event, make_url
 
 from {{ cookiecutter.project_slug }} import create_app
 from {{ cookiecutter.project_slug }}.config import Settings, whole_environment
 from {{ cookiecutter.project_slug }}.database import db, server
+from {{ cookiecutter.project_slug }}.database.queries import TRANSACTION
 
+NewApp = Callable[..., Flask]
 DEVELOPMENT_URL = make_url(whole_environment().get("DATABASE_URL") or "sqlite://")
 
 
+@dataclass(frozen=True, kw_only=True)
 class TestSettings(Settings):
-    """Forms are posted without the token that a browser would get from the page."""
+{%- if "pages" in cookiecutter.interface %}
+    """As in production, but over HTTP, and an error in the application is the test's."""
+{%- else %}
+    """As in production, but an error in the application is the test's."""
+{%- endif %}
 
     __test__ = False
-    TESTING = True
-    WTF_CSRF_ENABLED = False
+    TESTING: bool = True
+{%- if "pages" in cookiecutter.interface %}
+    SESSION_COOKIE_SECURE: bool = False
+{%- endif %}
 
 
 def pytest_report_header() -> str:
@@ -53,10 +63,32 @@ def new_database(
 
 
 @pytest.fixture(scope="session")
-def migrated_app(new_database: Callable[[str], URL]) -> Iterator[Flask]:
+def settings(new_database: Callable[[str], URL]) -> TestSettings:
+    return TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI=new_database("test"))
+
+
+@pytest.fixture
+def new_app(settings: TestSettings) -> Iterator[NewApp]:
+    """A function that makes an application whose settings differ in these values.
+
+    It is not in the transaction of the test.
+    """
+    made: list[Flask] = []
+
+    def make(**values: Any) -> Flask:  # noqa: ANN401
+        made.append(app := create_app(replace(settings, **values)))
+        return app
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated_app(settings: TestSettings) -> Iterator[Flask]:
     """The application, its schema made by the revisions: what is not in one is not there."""
-    url = new_database("test")
-    app = create_app(TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI=url))
+    app = create_app(settings)
     with app.app_context():
         flask_migrate.upgrade()
     yield app
@@ -90,6 +122,20 @@ def empty_app(new_database: Callable[[str], URL]) -> Iterator[Flask]:
     yield app
     with app.app_context():
         db.engine.dispose()
+
+
+@pytest.fixture
+def statements(app: Flask) -> Iterator[list[str]]:
+    """The queries that have been made since the test cleared this list."""
+    made: list[str] = []
+
+    def note(connection: Connection, cursor: object, statement: str, *others: object) -> None:
+        if not statement.startswith(TRANSACTION):
+            made.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield made
+    event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

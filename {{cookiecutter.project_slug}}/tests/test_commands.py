@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
+from conftest import NewApp
 from flask import Flask
 
 from {{ cookiecutter.project_slug }}.database import commands, db, server
@@ -17,6 +20,49 @@ def test_prepare_upgrades_and_seeds_a_new_database_once(empty_app: Flask) -> Non
     assert "Seeded it." in run(args=["prepare"]).output
     assert "Seeded it." not in run(args=["prepare"]).output
     assert run(args=["seed"]).exit_code == 0
+
+
+def test_prepare_says_why_it_cannot(new_app: NewApp) -> None:
+    app = new_app(SQLALCHEMY_DATABASE_URI="sqlite:////no/folder/app.db")
+
+    done = app.test_cli_runner().invoke(commands.db, ["prepare"])
+
+    assert done.exit_code == 1
+    assert "Make its folder" in done.output
+
+
+def test_a_database_in_memory_is_prepared_like_any_other(new_app: NewApp) -> None:
+    app = new_app(SQLALCHEMY_DATABASE_URI="sqlite://")
+
+    assert "Seeded it." in app.test_cli_runner().invoke(commands.db, ["prepare"]).output
+
+
+def test_seeds_can_be_sown_again(app: Flask) -> None:
+    run = partial(app.test_cli_runner().invoke, commands.db)
+
+    assert [run(args=["seed"]).exit_code for _ in range(2)] == [0, 0]
+
+
+def test_lint_names_the_danger_in_a_revision(migrated_app: Flask, tmp_path: Path) -> None:
+    app = migrated_app
+    run = partial(app.test_cli_runner().invoke, commands.db)
+    assert run(args=["lint"]).exit_code == 0
+    assert "Can't locate revision" in run(args=["lint", "nothing"]).output
+
+    migrations = Path(app.extensions["migrate"].directory)
+    shutil.copytree(migrations, tmp_path, dirs_exist_ok=True)
+    (first,) = ScriptDirectory(str(migrations)).get_bases()
+    (path,) = tmp_path.glob(f"versions/*_{first}_*.py")
+    text = path.read_text().replace(
+        "def upgrade() -> None:", "def upgrade() -> None:\n    op.drop_table('old')"
+    )
+    path.write_text(text)
+    app.extensions["migrate"].directory = str(tmp_path)
+    dangerous = run(args=["lint", first])
+    app.extensions["migrate"].directory = str(migrations)
+
+    assert dangerous.exit_code == 1
+    assert "drop-table" in dangerous.output
 
 
 def test_prepare_creates_a_database_that_is_missing(empty_app: Flask) -> None:
@@ -48,3 +94,4 @@ def test_reset_begins_anew_in_development_only(
     monkeypatch.setenv("FLASK_DEBUG", "1")
     assert "Aborted!" in run(args=["reset"], input="n\n").output
     assert run(args=["reset"], input="y\n").exit_code == 0
+    assert run(args=["reset", "--yes"]).exit_code == 0

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from conftest import TestSettings
+from sqlalchemy import make_url
 from sqlalchemy.dialects import sqlite
 
+from {{ cookiecutter.project_slug }}.database import server
 from {{ cookiecutter.project_slug }}.database.types import UtcDateTime
 
 DIALECT = sqlite.dialect()
@@ -37,3 +40,25 @@ def test_a_datetime_without_a_time_zone_is_refused() -> None:
 def test_nothing_stays_nothing() -> None:
     assert UtcDateTime().process_bind_param(None, DIALECT) is None
     assert UtcDateTime().process_result_value(None, DIALECT) is None
+
+
+def test_a_place_is_named_without_user_and_password() -> None:
+    assert (
+        server.place(make_url("mysql://user:secret@example.com:3307/app"))
+        == "app on example.com:3307"
+    )
+    assert server.place(make_url("postgresql:///app")) == "app on this machine"
+    assert server.place(make_url("sqlite:////data/app.db")) == "/data/app.db"
+
+
+def test_a_server_out_of_reach_is_named(settings: TestSettings) -> None:
+    url = make_url(settings.SQLALCHEMY_DATABASE_URI)
+    if url.get_backend_name() == "sqlite":
+        nowhere, action = url.set(database="/"), server.check
+    else:
+        nowhere, action = url.set(port=9), server.drop_database
+
+    for attempt in (server.check, action):
+        with pytest.raises(server.Unavailable) as problem:
+            attempt(nowhere)
+        assert not problem.value.missing

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from conftest import TestSettings
+from pathlib import Path
+
+import pytest
+from conftest import NewApp
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from {{ cookiecutter.project_slug }} import create_app
-from {{ cookiecutter.project_slug }}.database import db
+from {{ cookiecutter.project_slug }}.database import db, revisions
 
 
 def test_a_living_process_is_healthy(client: FlaskClient) -> None:
@@ -41,10 +43,41 @@ def test_a_database_migrated_by_a_newer_release_is_ready(app: Flask, client: Fla
     assert client.get("/readyz").status_code == 200
 
 
-def test_a_database_that_does_not_answer_is_not_ready() -> None:
-    nowhere = TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI="sqlite:////no/folder/app.db")
+def test_of_two_branches_both_have_to_be_applied(
+    migrated_app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = "revision = '{}'\ndown_revision = {}\ndef upgrade() -> None: ...\n"
+    (tmp_path / "env.py").touch()
+    (tmp_path / "versions").mkdir()
+    for name, below in {"a": None, "b": "a", "c": "a", "d": ("b", "c")}.items():
+        (tmp_path / "versions" / f"{name}.py").write_text(revision.format(name, repr(below)))
+    monkeypatch.setattr(migrated_app.extensions["migrate"], "directory", str(tmp_path))
 
-    response = create_app(nowhere).test_client().get("/readyz")
+    def pending(*heads: str) -> list[str]:
+        monkeypatch.setattr(revisions, "current", lambda: heads)
+        return revisions.pending()
+
+    with migrated_app.app_context():
+        assert sorted(pending()) == ["a", "b", "c", "d"]
+        assert sorted(pending("b")) == ["c", "d"]
+        assert pending("b", "c") == ["d"]
+        assert pending("d") == pending("x") == []
+
+
+def test_without_a_folder_of_revisions_none_is_pending(
+    migrated_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrated_app.extensions["migrate"], "directory", "nowhere")
+    monkeypatch.setattr(revisions, "current", tuple)
+
+    with migrated_app.app_context():
+        assert revisions.pending() == []
+
+
+def test_a_database_that_does_not_answer_is_not_ready(new_app: NewApp) -> None:
+    nowhere = new_app(SQLALCHEMY_DATABASE_URI="sqlite:////no/folder/app.db")
+
+    response = nowhere.test_client().get("/readyz")
 
     assert response.status_code == 503
     assert response.json == {"status": "error", "reason": "the database does not answer"}

@@ -1,7 +1,10 @@
-"""The first page."""
+"""The first page, and the pages for errors."""
 
 from __future__ import annotations
 
+import pytest
+from conftest import NewApp
+from flask import Flask
 from flask.testing import FlaskClient
 from markupsafe import escape
 
@@ -11,3 +14,44 @@ def test_the_first_page_names_the_application(client: FlaskClient) -> None:
 
     assert response.status_code == 200
     assert escape(client.application.config["PROJECT_NAME"]) in response.text
+    assert "What runs" not in response.text
+
+
+def test_in_development_it_shows_what_runs(
+    migrated_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrated_app, "debug", True)
+
+    page = migrated_app.test_client().get("/").text
+
+    assert "What runs" in page
+    assert "no migration is pending" in page
+
+
+def test_an_error_has_a_page(client: FlaskClient) -> None:
+    response = client.get("/nowhere")
+
+    assert response.status_code == 404
+    assert "<h1>Not Found</h1>" in response.text
+
+
+def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
+    response = client.delete("/")
+
+    assert response.status_code == 405
+    assert "GET" in response.headers["Allow"]
+
+
+def test_an_error_in_the_application_shows_nothing_of_it(new_app: NewApp) -> None:
+    app = new_app()
+    app.testing = False
+
+    @app.get("/broken")
+    def broken() -> str:
+        raise RuntimeError("hidden")
+
+    response = app.test_client().get("/broken")
+
+    assert response.status_code == 500
+    assert "Internal Server Error" in response.text
+    assert "hidden" not in response.text

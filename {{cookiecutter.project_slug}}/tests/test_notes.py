@@ -1,74 +1,98 @@
-"""Notes are written and read."""
+"""Notes are found, and saved whole or not at all."""
 
 from __future__ import annotations
 
 import flask_migrate
 import pytest
 from alembic.script import ScriptDirectory
+from factories import make_note
 from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
+from sqlalchemy.orm.exc import StaleDataError
 
 from {{ cookiecutter.project_slug }}.database import db, migrate
+from {{ cookiecutter.project_slug }}.notes import queries
 from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 
-def write(client: FlaskClient, title: str = "Milk", body: str = "", tags: str = "") -> int:
-    return client.post("/notes/new", data={"title": title, "body": body, "tags": tags}).status_code
+def test_notes_are_found_by_title_text_and_tag(app: Flask) -> None:
+    milk = make_note(app, "Milk", "two litres", ["shop", "today"])
+    bread = make_note(app, "Bread", "MILK bread", ["shop"])
+    make_note(app, "100 %", "_")
+
+    def found(**criteria: str) -> list[int]:
+        return [note.id for note in queries.find(**criteria, limit=10)]  # type: ignore[arg-type]
+
+    with app.app_context():
+        assert found(search="milk") == [bread, milk]
+        assert found(tag="today") == [milk]
+        assert found(search="two", tag="shop") == [milk]
+        assert len(found(search="%")) == len(found(search="_")) == 1
 
 
-def test_without_notes_the_list_says_so(client: FlaskClient) -> None:
-    assert "There are none yet." in client.get("/notes").text
+def test_the_number_of_queries_does_not_grow_with_the_notes(
+    app: Flask, statements: list[str]
+) -> None:
+    for number in range(5):
+        make_note(app, tags=["shop", str(number)])
+
+    with app.app_context():
+        statements.clear()
+        assert [len(note.tags) for note in queries.find(limit=5)] == [2] * 5
+        assert len(statements) == 2  # the notes, and all their tags
 
 
-def test_a_new_note_is_shown_and_listed(client: FlaskClient) -> None:
-    data = {"title": "Milk & bread", "body": "Two litres", "tags": "shop, today, shop"}
-    page = client.post("/notes/new", data=data, follow_redirects=True).text
-
-    assert "Milk &amp; bread" in page
-    assert "Two litres" in page
-    assert page.count("#shop") == page.count("#today") == 1
-    assert "Milk &amp; bread" in client.get("/notes").text
-
-
-def test_notes_share_their_tags(app: Flask, client: FlaskClient) -> None:
-    write(client, tags="shop")
-    write(client, tags="shop, today")
+def test_notes_share_their_tags(app: Flask) -> None:
+    make_note(app, tags=["shop"])
+    make_note(app, tags=["shop", "today"])
 
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(Tag)) == 2
 
 
-def test_a_long_list_has_pages(client: FlaskClient) -> None:
-    for number in range(21):
-        write(client, title=f"Note {number}")
+def test_a_tag_that_somebody_makes_at_the_same_moment_is_taken(app: Flask) -> None:
+    with app.app_context():
+        db.session.add(Tag(name="shop"))
+        db.session.flush()
 
-    assert "Note 0<" not in client.get("/notes").text
-    assert "Note 0<" in client.get("/notes?page=2").text
+        assert queries._make_tag("shop").id
+        assert db.session.scalar(select(func.count()).select_from(Tag)) == 1
 
 
-@pytest.mark.parametrize("title", ["", "   "])
-def test_a_note_without_a_title_is_not_stored(app: Flask, client: FlaskClient, title: str) -> None:
-    assert write(client, title=title) == 422
+def test_a_change_of_the_tags_alone_is_a_new_version(app: Flask) -> None:
+    note_id = make_note(app, "Milk", "", ["shop"])
 
     with app.app_context():
-        assert db.session.scalar(select(func.count()).select_from(Note)) == 0
+        note = db.get_or_404(Note, note_id)
+        queries.save(note, title="Milk", body="", tags=["today"])
+
+        assert note.version == 2
 
 
-def test_a_tag_that_is_too_long_is_explained(client: FlaskClient) -> None:
-    page = client.post(
-        "/notes/new", data={"title": "Milk", "tags": "x" * (Tag.name.type.length + 1)}
-    ).text
+def test_a_note_that_was_changed_meanwhile_is_not_overwritten(app: Flask) -> None:
+    note_id = make_note(app)
 
-    assert "A tag has at most" in page
+    with app.app_context():
+        note = db.get_or_404(Note, note_id)
+        db.session.execute(text("UPDATE note SET title = 'Bread', version = 2"))
+        db.session.commit()
+        with pytest.raises(StaleDataError):
+            queries.save(note, title="Beer", body="", tags=["shop"])
+        db.session.rollback()
+
+        assert db.session.scalar(select(Note.title)) == "Bread"
+        assert not db.session.scalar(select(Tag))
 
 
-def test_the_form_is_shown(client: FlaskClient) -> None:
-    assert "<form" in client.get("/notes/new").text
+@pytest.mark.parametrize("text", ["\0", "a\x1bb", "\ud800", "two\nlines"])
+def test_what_is_no_plain_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="plain text"):
+        queries.clean(text)
 
 
-def test_a_note_needs_no_more_than_a_title(client: FlaskClient) -> None:
-    assert client.post("/notes/new", data={"title": "Milk"}).status_code == 302
+def test_texts_are_cleaned() -> None:
+    assert queries.clean(None) == queries.clean("  ") == ""
+    assert queries.clean(" a\r\nb\tc ", lines=True) == "a\nb\tc"
 
 
 def test_upgrades_keep_the_notes_there_are(empty_app: Flask) -> None:
@@ -82,8 +106,3 @@ def test_upgrades_keep_the_notes_there_are(empty_app: Flask) -> None:
 
         assert db.session.scalars(select(Note.title)).all() == ["Milk"]
         db.session.remove()
-
-
-@pytest.mark.parametrize("path", ["/notes/1", f"/notes/{10**30}", f"/notes?page={10**30}"])
-def test_what_is_not_there_is_not_found(client: FlaskClient, path: str) -> None:
-    assert client.get(path).status_code == 404

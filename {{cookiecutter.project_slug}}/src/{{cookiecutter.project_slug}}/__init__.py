@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from flask import Flask
+{%- if "pages" in cookiecutter.interface %}
 from flask_wtf import CSRFProtect
+{%- endif %}
 
-from . import database, health, home, notes, pending
+from . import
+{%- if "api" in cookiecutter.interface %} api,{% endif %} database, errors, health,
+{%- if "pages" in cookiecutter.interface %} home,{% endif %} logs,
+{%- if "pages" in cookiecutter.interface %} pending,{% endif %} security
 from .config import INSTANCE_PATH, Settings
+{%- if "api" in cookiecutter.interface %}
+from .notes.api import blueprint as notes_api
+{%- endif %}
+{%- if "pages" in cookiecutter.interface %}
+from .notes.pages import blueprint as notes_pages
+{%- endif %}
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -18,12 +29,31 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, instance_path=str(INSTANCE_PATH))
     app.config.from_object(settings or Settings.from_environment())
 
+    logs.init_app(app)
+    security.init_app(app)
+    errors.init_app(app)
     database.init_app(app)
-    CSRFProtect(app)
+    app.register_blueprint(health.blueprint)
+{%- if "api" in cookiecutter.interface %}
 
+    api.init_app(app).register_blueprint(notes_api)
+{%- endif %}
+{%- if "pages" in cookiecutter.interface %}
+
+{%- if "api" in cookiecutter.interface %}
+
+    # The API takes no cookies, which are what another site could have a browser send.
+    CSRFProtect(app).exempt(notes_api)
+{%- else %}
+
+    CSRFProtect(app)
+{%- endif %}
     if app.debug:
+{%- if "api" in cookiecutter.interface %}
+        # After the API, which says it to programs in a form of its own.
+{%- endif %}
         app.register_blueprint(pending.blueprint)
     app.register_blueprint(home.blueprint)
-    app.register_blueprint(health.blueprint)
-    app.register_blueprint(notes.blueprint)
+    app.register_blueprint(notes_pages)
+{%- endif %}
     return app

@@ -6,16 +6,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from click import ClickException
 from dotenv import dotenv_values
 from flask.cli import NoAppException
+from flask.helpers import get_debug_flag
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 INSTANCE_PATH = PROJECT_ROOT / "instance"  # a relative SQLite path starts here
+
+Number = TypeVar("Number", int, float)
 
 
 class ConfigurationError(NoAppException):
@@ -44,11 +47,32 @@ class Settings:
     MIGRATION_LOCK_TIMEOUT: float = 10
     MIGRATION_STATEMENT_TIMEOUT: float = 0
 
-    # What the pages call this application.
+    # What people call this application.
     PROJECT_NAME: str = {{cookiecutter.project_name | python}}
+{%- if "pages" in cookiecutter.interface %}
 
-    # https://flask.palletsprojects.com/en/stable/config/#SESSION_COOKIE_SAMESITE
+    # https://flask.palletsprojects.com/en/stable/web-security/#security-cookie
     SESSION_COOKIE_SAMESITE: str = "Lax"
+    SESSION_COOKIE_SECURE: bool = True  # sent over HTTPS only
+{%- endif %}
+
+    # The host names that requests may be for, such as example.com or .example.com; none is any.
+    # https://flask.palletsprojects.com/en/stable/config/#TRUSTED_HOSTS
+    TRUSTED_HOSTS: list[str] | None = None
+
+    # Bytes that the body of a request may have.
+    # https://flask.palletsprojects.com/en/stable/web-security/#resource-use
+    MAX_CONTENT_LENGTH: int = 1_000_000
+
+    # How many proxies in front add X-Forwarded-For, -Proto and -Host. Without one, anybody can.
+    # https://flask.palletsprojects.com/en/stable/deploying/proxy_fix/
+    PROXIES: int = 0
+
+    # https://docs.python.org/3/library/logging.html#logging-levels
+    LOG_LEVEL: str = "INFO"
+
+    # Seconds; a query that takes longer is logged. 0 is never.
+    SLOW_QUERY: float = 0.5
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -65,6 +89,13 @@ class Settings:
                 f"{' and '.join(missing)} not set. Set them in the environment, or in the file"
                 f" {PROJECT_ROOT / '.env'}; .env.example there says how."
             )
+{%- if "pages" in cookiecutter.interface %}
+        in_development = get_debug_flag()
+        if not in_development:
+{%- else %}
+        if not get_debug_flag():
+{%- endif %}
+            _refuse_weak(environment["SECRET_KEY"])
         direct = environment.get("MIGRATION_DATABASE_URL")
         return cls(
             SECRET_KEY=environment["SECRET_KEY"],
@@ -72,13 +103,21 @@ class Settings:
             MIGRATION_DATABASE_URL=_database_url("MIGRATION_DATABASE_URL", direct)
             if direct
             else None,
-            MIGRATION_WAIT=_seconds(environment, "MIGRATION_WAIT", cls.MIGRATION_WAIT),
-            MIGRATION_LOCK_TIMEOUT=_seconds(
+            MIGRATION_WAIT=_number(environment, "MIGRATION_WAIT", cls.MIGRATION_WAIT),
+            MIGRATION_LOCK_TIMEOUT=_number(
                 environment, "MIGRATION_LOCK_TIMEOUT", cls.MIGRATION_LOCK_TIMEOUT
             ),
-            MIGRATION_STATEMENT_TIMEOUT=_seconds(
+            MIGRATION_STATEMENT_TIMEOUT=_number(
                 environment, "MIGRATION_STATEMENT_TIMEOUT", cls.MIGRATION_STATEMENT_TIMEOUT
             ),
+{%- if "pages" in cookiecutter.interface %}
+            SESSION_COOKIE_SECURE=not in_development,
+{%- endif %}
+            TRUSTED_HOSTS=environment.get("TRUSTED_HOSTS", "").replace(",", " ").split() or None,
+            MAX_CONTENT_LENGTH=_number(environment, "MAX_CONTENT_LENGTH", cls.MAX_CONTENT_LENGTH),
+            PROXIES=_number(environment, "PROXIES", cls.PROXIES),
+            LOG_LEVEL=_level(environment.get("LOG_LEVEL") or cls.LOG_LEVEL),
+            SLOW_QUERY=_number(environment, "SLOW_QUERY", cls.SLOW_QUERY),
         )
 
 
@@ -88,15 +127,33 @@ def whole_environment() -> dict[str, str]:
     return file | os.environ
 
 
-def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+def _refuse_weak(secret_key: str) -> None:
+    """Whoever guesses the key can sign a session cookie: https://cwe.mitre.org/data/definitions/1391"""
+    if len(secret_key) < 32 or len(set(secret_key)) < 10:
+        raise ConfigurationError(
+            "SECRET_KEY can be guessed. Set it to at least 32 random characters, as printed by:"
+            ' python -c "import secrets; print(secrets.token_hex(32))"'
+        )
+
+
+def _number(environment: Mapping[str, str], name: str, default: Number) -> Number:
+    """Read a number of the default's type, from 0 on."""
     try:
-        seconds = float(environment.get(name) or default)
+        number = type(default)(environment.get(name) or default)
     except ValueError:
-        seconds = -1
-    if not 0 <= seconds < 1e6:
-        message = f"{name} is no number of seconds. Set it to one such as {default:g}."
-        raise ConfigurationError(message)
-    return seconds
+        number = type(default)(-1)
+    if not 0 <= number < 1e9:
+        kind = "whole number" if isinstance(default, int) else "number"
+        raise ConfigurationError(
+            f"{name} is no {kind} that can be used. Set it to one such as {default:g}."
+        )
+    return number
+
+
+def _level(name: str) -> str:
+    if name.upper() not in (levels := ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")):
+        raise ConfigurationError(f"LOG_LEVEL is none of {', '.join(levels)}.")
+    return name.upper()
 
 
 def _database_url(name: str, value: str) -> URL:
@@ -106,7 +163,6 @@ def _database_url(name: str, value: str) -> URL:
     try:
         url = make_url(value)
         dialect = url.get_dialect()
-        dialect.import_dbapi()
     except NoSuchModuleError:
         raise ConfigurationError(
             f"{name} names {url.drivername}, which SQLAlchemy doesn't know. Correct the name, or"
@@ -118,14 +174,16 @@ def _database_url(name: str, value: str) -> URL:
             " postgresql+psycopg://user:password@host/name. Characters like @ : / # in a password"
             " are written as %40 %3A %2F %23."
         ) from None
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{name} names {url.drivername}, whose driver can't be imported: {error}. Install"
-            " what it needs, or name another driver, as in postgresql+psycopg:// or mysql+pymysql://."
-        ) from None
     if dialect.is_async:
         raise ConfigurationError(
             f"{name} names {url.drivername}, an asynchronous driver, which Flask-SQLAlchemy can't"
             " use. Name a synchronous one, as in postgresql+psycopg:// or mysql+pymysql://."
         )
+    try:
+        dialect.import_dbapi()
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{name} names {url.drivername}, whose driver can't be imported: {error}. Install"
+            " what it needs, or name another driver, as in postgresql+psycopg:// or mysql+pymysql://."
+        ) from None
     return url

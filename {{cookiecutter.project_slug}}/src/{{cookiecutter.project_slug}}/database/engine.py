@@ -17,7 +17,7 @@ def configure(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_on_sqlite)
-    elif engine.dialect.name in ("mysql", "mariadb"):
+    if engine.dialect.name in ("mysql", "mariadb"):  # MySQL only
         event.listen(engine, "connect", _set_up_mysql)
 
 
@@ -42,7 +42,9 @@ def _begin_on_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
 
-def _set_up_mysql(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+def _set_up_mysql(  # MySQL only
+    connection: DBAPIConnection, record: ConnectionPoolEntry
+) -> None:
     """The time that a server default fills in is UTC, like every other."""
     cursor = connection.cursor()
     cursor.execute("SET time_zone = '+00:00'")

@@ -10,7 +10,6 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import to_tuple
 from flask import current_app
-from sqlalchemy import inspect
 
 from . import db
 
@@ -47,12 +46,6 @@ def pending() -> list[str]:
 def tables_made() -> frozenset[str]:
     """The names of all tables that a revision of this code makes, or once made."""
     return _tables_made(*_versions())
-
-
-def tables_of_others() -> list[str]:
-    """The tables in the database that no model describes and no revision made."""
-    ours = set(db.metadata.tables) | tables_made() | {"alembic_version"}
-    return sorted(set(inspect(db.session.connection()).get_table_names()) - ours)
 
 
 def _versions() -> tuple[Path, int]:

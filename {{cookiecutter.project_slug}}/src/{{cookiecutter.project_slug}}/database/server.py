@@ -52,12 +52,6 @@ def time_limits(url: URL, read: float | None = READ_TIMEOUT) -> dict[str, Any]:
     }
 
 
-def is_local(url: URL) -> bool:
-    """Whether the server is on this machine."""
-    host = url.host or ""
-    return host in ("", "localhost", "::1") or host.startswith("127.")
-
-
 def is_in_memory(url: URL) -> bool:
     """Whether it is an SQLite database that ends with the process."""
     return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
@@ -83,7 +77,7 @@ def check(url: URL) -> None:
         with create_engine(url, poolclass=NullPool, connect_args=limits).connect() as connection:
             connection.exec_driver_sql(question)
     except DBAPIError as error:
-        if _is_missing(url):
+        if _is_missing(url):  # servers only
             message = f"There is no database {place(url)}. To create it: uv run flask db prepare"
             raise Unavailable(message, missing=True) from error
         message = f"The database {place(url)} can't be used: {reason(error)}. {_remedy(url)}"
@@ -96,7 +90,7 @@ def reason(error: DBAPIError) -> str:
     return " ".join(str(said).split()).rstrip(".")
 
 
-def create_database(url: URL) -> None:
+def create_database(url: URL) -> None:  # servers only
     """Make the database.
 
     Raises:
@@ -106,7 +100,7 @@ def create_database(url: URL) -> None:
     _on_server(url, "CREATE DATABASE {name}" + encoding)
 
 
-def drop_database(url: URL) -> None:
+def drop_database(url: URL) -> None:  # servers only
     """Delete the database, if it is there.
 
     Raises:
@@ -115,7 +109,7 @@ def drop_database(url: URL) -> None:
     _on_server(url, "DROP DATABASE IF EXISTS {name}")
 
 
-def _on_server(url: URL, statement: str) -> None:
+def _on_server(url: URL, statement: str) -> None:  # servers only
     engine = _server(url)
     name = engine.dialect.identifier_preparer.quote_identifier(url.database or "")
     try:
@@ -125,7 +119,7 @@ def _on_server(url: URL, statement: str) -> None:
         raise Unavailable(f"{statement.format(name=name)} failed: {reason(error)}.") from error
 
 
-def _server(url: URL) -> Engine:
+def _server(url: URL) -> Engine:  # servers only
     """The server without the database; each statement is final."""
     # PostgreSQL has a database for such work; the others need none.
     other = "postgres" if url.get_backend_name() == "postgresql" else None
@@ -140,12 +134,12 @@ def _server(url: URL) -> Engine:
 
 def _is_missing(url: URL) -> bool:
     query = IS_THERE.get(url.get_backend_name())
-    if not query or not url.database:
+    if not query:
         return False
-    try:
+    try:  # servers only
         with _server(url).connect() as connection:
             return not connection.scalar(text(query), {"name": url.database})
-    except DBAPIError:
+    except DBAPIError:  # servers only
         return False
 
 

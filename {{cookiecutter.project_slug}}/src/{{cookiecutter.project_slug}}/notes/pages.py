@@ -4,46 +4,100 @@ from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
+from sqlalchemy.orm.exc import StaleDataError
+from werkzeug.exceptions import BadRequest, Conflict
 
+from .. import errors
 from ..database import db
-from .forms import NoteForm, words
-from .models import Note, Tag
+from . import queries
+from .forms import NoteForm
+from .models import LARGEST_ID, Note
 
-LARGEST_INTEGER = 2**31 - 1  # of an INTEGER column
+PER_PAGE = 20
+ONE_NOTE = f"/<int(max={LARGEST_ID}):note_id>"
 
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
 
 
+@blueprint.errorhandler(StaleDataError)
+def show_conflict(error: StaleDataError) -> ResponseReturnValue:
+    """In the moment since this request has read the note."""
+    db.session.rollback()
+    return errors.show(Conflict("Somebody else has changed it meanwhile. Go back, and look again."))
+
+
 @blueprint.get("/", strict_slashes=False)
 def index() -> str:
-    """The newest notes first."""
-    newest_first = select(Note).order_by(Note.created_at.desc(), Note.id.desc())
-    page = min(request.args.get("page", 1, type=int), LARGEST_INTEGER)
-    notes = db.paginate(newest_first, page=page, per_page=20)
-    return render_template("notes/index.html", notes=notes)
-
-
-@blueprint.get(f"/<int(max={LARGEST_INTEGER}):note_id>")
-def show(note_id: int) -> str:
-    return render_template("notes/show.html", note=db.get_or_404(Note, note_id))
+    """The newest notes first, a page at a time."""
+    try:
+        search, tag = (queries.clean(request.args.get(name)) for name in ("q", "tag"))
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    before = request.args.get("before", type=int)
+    if before is not None:
+        before = max(0, min(before, LARGEST_ID))
+    # One more than is shown tells whether there are older ones.
+    notes = queries.find(search=search, tag=tag, before=before, limit=PER_PAGE + 1)
+    return render_template(
+        "notes/index.html",
+        notes=notes[:PER_PAGE],
+        has_older=len(notes) > PER_PAGE,
+        is_first=before is None,
+        search=search,
+        tag=tag,
+    )
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
 def create() -> ResponseReturnValue:
     form = NoteForm()
+    if form.validate_on_submit():
+        return _save(Note(), form)
+    return _form(form)
+
+
+@blueprint.get(ONE_NOTE)
+def show(note_id: int) -> str:
+    return render_template("notes/show.html", note=db.get_or_404(Note, note_id))
+
+
+@blueprint.route(f"{ONE_NOTE}/edit", methods=["GET", "POST"])
+def edit(note_id: int) -> ResponseReturnValue:
+    note = db.get_or_404(Note, note_id)
+    tags = ", ".join(note.tag_names)
+    form = NoteForm(title=note.title, body=note.body, tags=tags, version=note.version)
     if not form.validate_on_submit():
-        return render_template("notes/new.html", form=form), 422 if form.errors else 200
-    note = Note(title=form.title.data, body=form.body.data, tags=_tags(words(form.tags.data)))
-    db.session.add(note)
-    db.session.flush()  # gives the note its id; after the commit it would be asked for again
-    page = url_for(".show", note_id=note.id)
-    db.session.commit()
+        return _form(form, note)
+    if form.version.data != str(note.version):
+        return _form(form, note, changed=True)
+    return _save(note, form)
+
+
+@blueprint.route(f"{ONE_NOTE}/delete", methods=["GET", "POST"])
+def delete(note_id: int) -> ResponseReturnValue:
+    """Ask first: what is deleted can't be brought back."""
+    note = db.get_or_404(Note, note_id)
+    if request.method == "GET":
+        return render_template("notes/delete.html", note=note)
+    title = note.title
+    queries.delete(note)
+    flash(f"“{title}” is deleted.")
+    return redirect(url_for(".index"))
+
+
+def _save(note: Note, form: NoteForm) -> ResponseReturnValue:
+    queries.save(note, **form.values())
     flash(f"“{form.title.data}” is saved.")
-    return redirect(page)
+    return redirect(url_for(".show", note_id=note.id))
 
 
-def _tags(names: list[str]) -> list[Tag]:
-    """The tags of these names, those that are there already and new ones."""
-    known = {tag.name: tag for tag in db.session.scalars(select(Tag).where(Tag.name.in_(names)))}
-    return [known.get(name) or Tag(name=name) for name in names]
+def _form(
+    form: NoteForm, note: Note | None = None, *, changed: bool = False
+) -> ResponseReturnValue:
+    """The form, with what is wrong in it.
+
+    Args:
+        changed: somebody else has changed the note since the visitor opened the form.
+    """
+    page = render_template("notes/form.html", form=form, note=note, changed=changed)
+    return page, 409 if changed else 422 if form.errors else 200

@@ -1,0 +1,37 @@
+"""How gunicorn serves the application: https://gunicorn.org/reference/settings/.
+
+More settings can be given in GUNICORN_CMD_ARGS.
+"""
+
+import os
+
+wsgi_app = "{{ cookiecutter.project_slug }}.wsgi:app"
+bind = os.environ.get("BIND") or f"127.0.0.1:{os.environ.get('PORT') or 8000}"
+workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
+# Of each worker: while one waits for the database, another works.
+threads = int(os.environ.get("WEB_THREADS") or 4)
+# Seconds in which a worker has to give a sign of life, and to finish what it does when it ends.
+timeout = 60
+graceful_timeout = 30
+# Requests, after which a worker is replaced: a leak doesn't grow for ever. Not all at once.
+max_requests = 10_000
+max_requests_jitter = 1_000
+# The signs of life are written there; a slow disk would look like a worker that hangs.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+control_socket_disable = True  # it would be a file in the home of the user
+
+# Its own lines are like those of the application, which writes one for each request, too.
+logconfig_dict = {
+    "root": {"level": "INFO", "handlers": []},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": ["error_console"], "propagate": False}
+    },
+    "formatters": {
+        "generic": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+        }
+    },
+}

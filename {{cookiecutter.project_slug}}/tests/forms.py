@@ -1,0 +1,43 @@
+"""Fill in the forms of a page as a visitor does, hidden fields included."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+
+class Form(HTMLParser):
+    """The fields of the last form of a page that is posted, and what they hold."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.fields: dict[str, str] = {}
+        self._text = ""  # the name of the text area that is being read
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        name = attributes.get("name") or ""
+        if tag == "form":
+            self.fields = {}
+        elif tag == "input" and name:
+            self.fields[name] = attributes.get("value") or ""
+        elif tag == "textarea":
+            self._text, self.fields[name] = name, ""
+
+    def handle_data(self, data: str) -> None:
+        if self._text:
+            self.fields[self._text] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self._text = ""
+
+
+def submit(client: FlaskClient, path: str, **values: str) -> TestResponse:
+    """Open the page at the path, type these values into its form, and send it."""
+    fields = Form(client.get(path).text).fields
+    assert values.keys() <= fields.keys()
+    return client.post(path, data=fields | values, follow_redirects=True)

@@ -1,0 +1,46 @@
+"""What protects the application and its visitors."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import NewApp
+from flask import request
+from flask.testing import FlaskClient
+
+from {{ cookiecutter.project_slug }}.security import HEADERS
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/static/style.css"])
+def test_each_response_has_the_headers(client: FlaskClient, path: str) -> None:
+    with client.get(path) as response:
+        headers = response.headers
+
+    assert {name: headers[name] for name in HEADERS} == dict(HEADERS)
+    assert "unsafe" not in headers["Content-Security-Policy"]
+
+
+def test_only_trusted_hosts_are_served(new_app: NewApp) -> None:
+    client = new_app(TRUSTED_HOSTS=["example.com"]).test_client()
+
+    assert client.get("/healthz", base_url="http://example.com").status_code == 200
+    assert client.get("/healthz", base_url="http://example.net").status_code == 400
+
+
+@pytest.mark.parametrize(("proxies", "address"), [(0, "127.0.0.1"), (1, "192.0.2.1")])
+def test_proxies_are_believed_only_where_they_are_configured(
+    new_app: NewApp, proxies: int, address: str
+) -> None:
+    app = new_app(PROXIES=proxies)
+    app.add_url_rule("/address", view_func=lambda: request.remote_addr or "")
+
+    assert (
+        app.test_client().get("/address", headers={"X-Forwarded-For": "192.0.2.1"}).text == address
+    )
+
+
+def test_a_body_that_is_too_large_is_refused(new_app: NewApp) -> None:
+    app = new_app(MAX_CONTENT_LENGTH=10)
+    app.add_url_rule("/length", view_func=lambda: str(len(request.get_data())))
+
+    assert app.test_client().get("/length", data=b"x" * 10).text == "10"
+    assert app.test_client().get("/length", data=b"x" * 11).status_code == 413
