@@ -1,0 +1,412 @@
+"""Pages and an API, served by the project and by a bare application: requests, memory, start.
+
+    uv run python benchmarks/serving.py
+
+The bare one, bare.py, is Flask and Flask-SQLAlchemy in an environment of their own, with the same
+versions, on the same database. Both are served by gunicorn with the project's settings, one worker
+of 4 threads, and asked over 8 connections, kept alive, by a process of its own. They take turns, so
+that the machine's moods meet both alike: of each round, the ratio counts. On SQLite the project
+is measured without some of its parts, too, so that the cost of each is seen. Linux only: the
+worker's processor time and memory (PSS) are those of /proc.
+
+The PostgreSQL server is that of the tests, TEST_POSTGRESQL_URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).resolve().parent
+TEMPLATE = HERE.parent
+ROUNDS = 5
+SECONDS = 2
+STARTS = 5
+CONNECTIONS = 8
+NOTES = 20
+BODY = {"title": "Milk and bread", "body": "Two litres, one loaf", "tags": ["home", "shop"]}
+# Method, path and status; the notes are written last, so that reading finds as many each time.
+ACTIONS = {
+    "page": ("GET", "/notes/", 200),
+    "API read": ("GET", "/api/notes", 200),
+    "API write": ("POST", "/api/notes", 201),
+}
+READS = [(method, path) for method, path, _ in ACTIONS.values() if method == "GET"]
+OURS, BARE = "ours", "bare"
+MIGRATING = "bare with Flask-Migrate"  # whose import of Alembic is a part of start and memory
+PARTS = {
+    "nothing": "what differs is noise",
+    "headers": "of security.py, on each response",
+    "logs": "request ids, and a line for each request",
+    "CSRF": "the check before each request",
+    "queries": "counted and timed",
+    "transactions": "BEGIN and BEGIN IMMEDIATE, on SQLite",
+    "all": "of these",
+}
+TARGETS = {
+    "requests/s": "≥ 0.9",
+    "p99, ms": "≤ 1.1",
+    "processor, ms": "",
+    "memory, MB": "≤ 1.1",
+    "first answer, s": "≤ 1.25",
+}
+LENGTH = re.compile(rb"(?i)content-length: (\d+)")
+
+
+@dataclass
+class Side:
+    """One of the applications, and how it is started."""
+
+    name: str
+    folder: Path
+    python: Path
+    wsgi_app: str
+    flask_app: str
+    env: dict[str, str]
+
+    @contextmanager
+    def serve(self, server: str, config: Path) -> Iterator[Served]:
+        """Run gunicorn or the `flask run` of development, until the first answer and then on."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        if server == "gunicorn":
+            options = ["--config", str(config), "--pythonpath", str(HERE), "--max-requests", "0"]
+            arguments = [server, *options, self.wsgi_app]
+        else:
+            arguments = ["flask", "run", "--port", str(port)]
+        settings = {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": "4"}
+        settings |= {"FLASK_APP": self.flask_app, "FLASK_DEBUG": "0"}
+        with (
+            (self.folder / f"{self.name}.log").open("w") as log,
+            subprocess.Popen(
+                [self.python, "-m", *arguments],
+                cwd=self.folder,
+                env=self.env | settings,
+                stdout=log,
+                stderr=log,
+            ) as process,
+        ):
+            try:
+                started = time.perf_counter()
+                while not answers(port):
+                    if process.poll() is not None:
+                        sys.exit(f"{self.name} has ended:\n{Path(log.name).read_text()}")
+                    time.sleep(0.005)
+                yield Served(process.pid, port, time.perf_counter() - started)
+            finally:
+                process.terminate()
+
+
+@dataclass
+class Served:
+    """A server that runs; gunicorn has one worker."""
+
+    pid: int
+    port: int
+    start: float  # seconds
+
+    @property
+    def worker(self) -> Path:
+        (pid,) = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return Path("/proc") / pid
+
+    def processor(self) -> float:
+        """Seconds that the worker has computed."""
+        fields = (self.worker / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> float:
+        """MB of the worker, with its part of what processes share."""
+        text = (self.worker / "smaps_rollup").read_text()
+        (line,) = (line for line in text.splitlines() if line.startswith("Pss:"))
+        return int(line.split()[1]) / 1024
+
+    def get(self, method: str, path: str) -> str:
+        connection = HTTPConnection("127.0.0.1", self.port)
+        headers = {"Content-Type": "application/json"}
+        connection.request(method, path, json.dumps(BODY) if method == "POST" else None, headers)
+        return connection.getresponse().read().decode()
+
+    def load(self, action: str, seconds: float) -> dict[str, float]:
+        """Ask as fast as it answers, from another process; see `ask`."""
+        before = self.processor()
+        command = [sys.executable, __file__, str(self.port), action, str(seconds)]
+        asked: dict[str, float] = json.loads(subprocess.check_output(command))
+        return {
+            "requests/s": asked["number"] / asked["seconds"],
+            "p99, ms": asked["p99"] * 1000,
+            "processor, ms": (self.processor() - before) / asked["number"] * 1000,
+            "client": asked["processor"],
+        }
+
+
+Measured = defaultdict[tuple[str, str], dict[str, list[float]]]  # of an action, what, of a side
+
+
+def main() -> None:
+    """Measure on each database, and print the tables."""
+    sys.path.insert(0, str(TEMPLATE / "tests"))
+    from revisions import find
+
+    print(f"{ROUNDS} rounds of {SECONDS:g} s, {STARTS} starts: median (lowest to highest)\n")
+    print("| measured | | ours | bare | ours / bare | target |")
+    print("|---|---|---|---|---|---|", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        measured = measure_all(Path(folder), "sqlite:///my_app.db", [*PARTS])
+    rows("SQLite", measured)
+    with find("TEST_POSTGRESQL_URL") as server, tempfile.TemporaryDirectory() as folder:
+        if server:
+            uri = server.uri(server.name_to_drop())
+            rows("PostgreSQL", measure_all(Path(folder), uri, []))
+    if not server:
+        print("\nNo server answers at TEST_POSTGRESQL_URL: left out.")
+    print("\nWithout a part of the project, on SQLite: processor time / that with all parts\n")
+    print(f"| without | {' | '.join(ACTIONS)} |\n|---|{'---|' * len(ACTIONS)}")
+    for part, about in PARTS.items():
+        spent = (measured[action, "processor, ms"] for action in ACTIONS)
+        cells = (summary(ratios(one[part], one[OURS])) for one in spent)
+        print(f"| {part}: {about} | {' | '.join(cells)} |")
+
+
+def measure_all(folder: Path, uri: str, parts: list[str]) -> Measured:
+    """Make a project and the bare application, and measure both, and the project without parts."""
+    project = make_project(folder, uri)
+    sides = make_sides(folder, project, parts)
+    config = project / "gunicorn.conf.py"
+    measured: Measured = defaultdict(lambda: defaultdict(list))
+    with ExitStack() as stack:
+        served = {
+            name: stack.enter_context(side.serve("gunicorn", config))
+            for name, side in sides.items()
+            if name != MIGRATING
+        }
+        for _ in range(NOTES):
+            served[OURS].get("POST", "/api/notes")
+        compare(served)
+        for action in ACTIONS:
+            for name, one in in_turns(ROUNDS, served):
+                one.load(action, SECONDS / 10)
+                for what, number in one.load(action, SECONDS).items():
+                    measured[action, what][name].append(number)
+    compared = {name: sides[name] for name in (OURS, BARE, MIGRATING)}
+    for side in compared.values():  # once before it counts, to compile what each of them imports
+        with side.serve("flask run", config):
+            pass
+    for name, side in in_turns(STARTS, compared):
+        with side.serve("flask run", config) as one:
+            measured["flask run", "first answer, s"][name].append(one.start)
+        with side.serve("gunicorn", config) as one:
+            measured["gunicorn", "first answer, s"][name].append(one.start)
+            for action in ACTIONS:
+                one.load(action, SECONDS / 2)
+            measured["worker", "memory, MB"][name].append(one.memory())
+    return measured
+
+
+def make_project(folder: Path, uri: str) -> Path:
+    subprocess.run(
+        ["cookiecutter", TEMPLATE, "--no-input", "--output-dir", folder, f"database_uri={uri}"],
+        check=True,
+        env=os.environ | {"SET_UP_STRICT": "1"},
+        stdout=subprocess.DEVNULL,
+    )
+    return folder / "my_app"
+
+
+def make_sides(folder: Path, project: Path, parts: list[str]) -> dict[str, Side]:
+    """The project, whole and without parts, and the bare application beside it."""
+    python = project / ".venv" / "bin" / "python"
+    (line,) = (
+        line for line in (project / ".env").read_text().splitlines() if "DATABASE_URL" in line
+    )
+    url = line.partition("=")[2].strip("\"'")
+    url = url.replace("sqlite:///", f"sqlite:///{project / 'instance'}/")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    env |= {"SECRET_KEY": "0123456789abcdef" * 4, "DATABASE_URL": url}
+    sides = [Side(OURS, project, python, "my_app:create_app()", "my_app", env)]
+    for name, packages, arguments in (
+        (BARE, [], ""),
+        (MIGRATING, ["flask-migrate"], "migrations=True"),
+    ):
+        factory = f"app:create_app({arguments})"
+        bare = folder / name
+        sides.append(Side(name, bare, make_bare(bare, project, packages), factory, factory, env))
+    for part in parts:
+        sides.append(Side(part, project, python, f"serving:without({part!r})", "", env))
+    return {side.name: side for side in sides}
+
+
+def make_bare(folder: Path, project: Path, packages: list[str]) -> Path:
+    """Write the bare application, with packages of the project's versions, and give its Python."""
+    package = project / "src" / "my_app"
+    shutil.copytree(package / "templates", folder / "templates")
+    shutil.copytree(package / "notes" / "templates", folder / "templates", dirs_exist_ok=True)
+    shutil.copytree(package / "static", folder / "static")
+    shutil.copy(HERE / "bare.py", folder / "app.py")
+
+    def uv(python: Path, *arguments: str | Path) -> str:
+        command = ["uv", *arguments, "--quiet", "--python", python]
+        return subprocess.check_output(command, text=True)
+
+    ours, python = (place / ".venv" / "bin" / "python" for place in (project, folder))
+    versions = folder / "versions.txt"
+    versions.write_text(uv(ours, "pip", "freeze", "--exclude-editable"))
+    drivers = [line for line in versions.read_text().splitlines() if "psycopg" in line]
+    packages = ["flask", "flask-sqlalchemy", "gunicorn", *packages, *drivers]
+    uv(ours, "venv", folder / ".venv")
+    uv(python, "pip", "install", "--constraints", versions, *packages)
+    return python
+
+
+def compare(served: dict[str, Served]) -> None:
+    """End where the answers differ."""
+    for method, path in READS:
+        expected, *others = (one.get(method, path) for one in served.values())
+        for name, text in zip([*served][1:], others, strict=True):
+            if "Milk and bread" not in text or as_read(text) != as_read(expected):
+                sys.exit(f"{name} answers differently to {method} {path}:\n{text}")
+
+
+def as_read(text: str) -> object:
+    """The text; of JSON, the spaces and the order don't count."""
+    return json.loads(text) if text.startswith("{") else text
+
+
+def in_turns(rounds: int, sides: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for number in range(rounds):
+        yield from sides.items() if number % 2 else reversed(sides.items())
+
+
+def answers(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def rows(database: str, measured: Measured) -> None:
+    for (action, what), sided in measured.items():
+        for other in (BARE, MIGRATING):
+            if other in sided and what in TARGETS:
+                cells = (
+                    f"{database}, {action}" + (f", {other}" if other == MIGRATING else ""),
+                    what,
+                    summary(sided[OURS]),
+                    summary(sided[other]),
+                    summary(ratios(sided[OURS], sided[other])),
+                    TARGETS[what] if other == BARE else "",
+                )
+                print(f"| {' | '.join(cells)} |", flush=True)
+    busiest = max(max(rounds[BARE]) for (_, what), rounds in measured.items() if what == "client")
+    print(f"| {database}, the client | of a processor, at most | | {busiest:.2f} | | |", flush=True)
+
+
+def ratios(ours: list[float], others: list[float]) -> list[float]:
+    return [one / other for one, other in zip(ours, others, strict=True)]
+
+
+def summary(numbers: list[float]) -> str:
+    median = statistics.median(numbers)
+    digits = 0 if median >= 100 else 1 if median >= 10 else 2
+    return f"{median:.{digits}f} ({min(numbers):.{digits}f} to {max(numbers):.{digits}f})"
+
+
+def ask(port: int, action: str, seconds: float) -> None:
+    """Ask over all connections for some seconds, and print what came of it."""
+
+    async def one(request: bytes, status: bytes, end: float) -> list[float]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        times = []
+        while (started := time.perf_counter()) < end:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 " + status):
+                sys.exit(head.decode())
+            await reader.readexactly(int(LENGTH.search(head)[1]))  # type: ignore[index]
+            times.append(time.perf_counter() - started)
+        writer.close()
+        return times
+
+    async def all_of_them() -> list[list[float]]:
+        method, path, status = ACTIONS[action]
+        body = json.dumps(BODY) if method == "POST" else ""
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        request = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        end = time.perf_counter() + seconds
+        return await asyncio.gather(
+            *(one(request, str(status).encode(), end) for _ in range(CONNECTIONS))
+        )
+
+    started, before = time.perf_counter(), time.process_time()
+    times = sorted(time for times in asyncio.run(all_of_them()) for time in times)
+    took = time.perf_counter() - started
+    asked = {
+        "number": len(times),
+        "seconds": took,
+        "p99": times[int(len(times) * 0.99)],
+        "processor": (time.process_time() - before) / took,
+    }
+    print(json.dumps(asked))
+
+
+def without(part: str) -> Any:  # noqa: ANN401
+    """Make the project's application without some of its parts; gunicorn calls it."""
+    from my_app import create_app, database
+    from my_app.database import engine, queries
+    from sqlalchemy import event
+
+    app = create_app()
+
+    def leave_out(name: str) -> None:
+        for functions in (app.before_request_funcs, app.after_request_funcs):
+            kept = [function for function in functions[None] if function.__name__ != name]
+            if kept != functions[None]:
+                functions[None] = kept
+                return
+        raise LookupError(name)
+
+    with app.app_context():
+        used = database.db.engine
+    if part in ("headers", "all"):
+        leave_out("_add_headers")
+    if part in ("logs", "all"):
+        leave_out("_begin")
+        leave_out("_end")
+    if part in ("CSRF", "all"):
+        leave_out("csrf_protect")
+    if part in ("queries", "all"):
+        event.remove(used, "before_cursor_execute", queries._start)
+        event.remove(used, "after_cursor_execute", queries._stop)
+    if part in ("transactions", "all"):
+        event.remove(used, "begin", engine._begin_on_sqlite)
+        event.listen(used, "connect", lambda made, _: setattr(made, "isolation_level", ""))
+    return app
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        ask(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
+    else:
+        main()
