@@ -80,16 +80,23 @@ class Project:
     @contextmanager
     def serve(self) -> Iterator[Callable[[str], tuple[int, str]]]:
         """Run the development server, and give a function that gets a path: (status, text)."""
+        with self.listen() as port:
+            yield lambda path: get(port, path)
+
+    @contextmanager
+    def listen(self, *server: str) -> Iterator[int]:
+        """Run a server, by default that for development, and give its port: it will listen soon."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        command = ["uv", "run", "flask", "run", "--port", str(port)]
+        command = ["uv", "run", *(server or ("flask", "run"))]
+        env = {**self.env, "FLASK_RUN_PORT": str(port), "PORT": str(port)}
         with subprocess.Popen(
-            command, cwd=self.path, env=self.env, stderr=subprocess.DEVNULL, start_new_session=True
-        ) as server:
+            command, cwd=self.path, env=env, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as process:
             try:
-                yield lambda path: get(port, path)
+                yield port
             finally:
-                os.killpg(server.pid, signal.SIGTERM)  # the one that reloads it, too
+                os.killpg(process.pid, signal.SIGTERM)  # the one that reloads it, too
 
 
 def get(port: int, path: str) -> tuple[int, str]:

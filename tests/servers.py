@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url
@@ -116,6 +117,13 @@ class Server:
             self.run(f"DROP DATABASE IF EXISTS {name}{force}")
 
 
+def skip(message: str) -> NoReturn:
+    """Skip a test that needs what this machine does not have; in CI, which has to have it, fail."""
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
 def find(variable: str) -> Iterator[Server]:
     """The server that the variable names; without it the test is skipped, and in CI it fails."""
     url = make_url(os.environ.get(variable) or DEFAULTS[variable])
@@ -126,9 +134,7 @@ def find(variable: str) -> Iterator[Server]:
         message = (
             f"no server answers at {variable}={url!r} (docker compose up starts them): {error.orig}"
         )
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        skip(message)
     yield server
     server.clean()
 
@@ -150,10 +156,7 @@ def postgresql_with_passwords() -> Iterator[Server]:
     programs = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.get_exec_path())]
     bin_folder = next((path for path in programs if (path / "initdb").exists()), None)
     if bin_folder is None:
-        message = "needs initdb of PostgreSQL, or a server that checks passwords"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        skip("needs initdb of PostgreSQL, or a server that checks passwords")
     as_user: list[str] = []
     if os.getuid() == 0:  # which PostgreSQL refuses to run as
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]

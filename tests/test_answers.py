@@ -18,6 +18,7 @@ GOOD = {
     "author_name": "Your Name",
     "author_email": "you@example.com",
     "database_uri": "sqlite:///my_app.db",
+    "interface": "pages+api",
     "set_up_now": "yes",
 }
 HARMLESS = [
@@ -63,6 +64,7 @@ def test_good_answers_are_accepted(question: str) -> None:
         ("author_email", "you@example.com\n", "no e-mail address"),
         ("database_uri", "my_app.db", "sqlite:///"),
         ("set_up_now", "perhaps", "neither yes nor no"),
+        ("interface", "page", "none of pages+api, pages, api"),
     ],
 )
 def test_bad_answers_are_refused_in_one_line(question: str, answer: object, says: str) -> None:

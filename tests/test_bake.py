@@ -13,6 +13,8 @@ import pytest
 from conftest import TEMPLATE, User, run
 from pytest_cookies.plugin import Cookies
 
+from answers import INTERFACES
+
 Bake = Callable[..., Path]
 
 
@@ -55,12 +57,40 @@ def test_no_jinja_of_the_template_is_left(bake: Bake) -> None:
     assert left == []
 
 
+# Words that belong to one interface alone.
+TRACES = {
+    "pages": r"wtf|csrf|flash|session_cookie|NoteForm|base\.html|home\.html|pending\.html",
+    "api": r"(?<!autogenerate\.)\bapi\b|smorest|marshmallow|problem\+json|openapi",
+}
+
+
+@pytest.mark.parametrize(("chosen", "other"), [("pages", "api"), ("api", "pages")])
+def test_of_an_interface_that_was_not_chosen_there_is_no_trace(
+    bake: Bake, chosen: str, other: str
+) -> None:
+    project = bake(interface=chosen)
+
+    found = [
+        (path.name, line)
+        for path in text_files(project)
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(TRACES[other], f"{path.name} {line}", re.IGNORECASE)
+    ]
+    assert found == []
+
+
 NAMES = ["My App", "it's", 'The "best" app', "back\\slash", "Été 2024 🎉", "a" * 50, "z"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_formatter_and_the_linter_find_nothing(bake: Bake, user: User, name: str) -> None:
-    project = bake(project_name=name)
+@pytest.mark.parametrize(
+    "answers",
+    [{"project_name": name} for name in NAMES]
+    + [{"interface": interface} for interface in INTERFACES],
+)
+def test_the_formatter_and_the_linter_find_nothing(
+    bake: Bake, user: User, answers: dict[str, str]
+) -> None:
+    project = bake(**answers)
 
     for command in (["ruff", "format", "--check", "--diff"], ["ruff", "check"]):
         done = run(command, cwd=project, env=user.env)

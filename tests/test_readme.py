@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,40 @@ def test_ci_runs_the_second_command() -> None:
 
     assert TEST in script.read_text(encoding="utf-8").splitlines()
     assert os.access(script, os.X_OK)
+
+
+FAKES = {
+    "apt-get": 'echo "$@" >> "$0.log"; cp "$0" "${0%/*}/chromium"',
+    "id": "echo 0",
+    "npm": "",
+    "python3": "mkdir -p .venv/bin; for name in pip uv; do ln -sf /bin/true .venv/bin/$name; done",
+}
+
+
+def test_ci_installs_the_browser_once(user: User, tools: Path) -> None:
+    programs = user.home / "programs"
+    programs.mkdir()
+    for name in ("cp", "ln"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    for name, text in FAKES.items():
+        (programs / name).write_text(f"#!/bin/bash\n{text}\n")
+        (programs / name).chmod(0o755)
+    user.env["PATH"] = f"{programs}{os.pathsep}{tools}"
+    script = user.folder / ".ci" / "run"
+    script.parent.mkdir()
+    shutil.copy(TEMPLATE / ".ci" / "run", script)
+
+    for _ in range(2):
+        done = user.run("bash", script)
+        assert done.returncode == 0, done.stdout
+
+    installed = (programs / "apt-get.log").read_text().splitlines()
+    assert installed == ["update -qq", "install -qq --yes --no-install-recommends chromium"]
+
+
+@pytest.mark.parametrize("name", re.findall(r'src="(docs/\w+\.png)"', README))
+def test_the_pictures_are_small(name: str) -> None:
+    assert (TEMPLATE / name).stat().st_size < 60_000
 
 
 def test_the_output_is_the_real_one(project: Project) -> None:

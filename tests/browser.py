@@ -1,0 +1,213 @@
+"""What the tests with a browser share: Chromium, and what is looked for on each page it visits."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import servers
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, Route, WebError
+
+PHONE = {"width": 360, "height": 640}  # CSS pixels
+# html-validate 8 runs on the Node of Debian 12.
+PACKAGES = ["axe-core@4", "html-validate@8"]
+# https://www.deque.com/axe/core-documentation/api-documentation/#axecore-tags
+AXE = """async () => {
+    const wanted = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+    const rules = axe.getRules(wanted).filter(
+        ({tags}) => !tags.includes("experimental") && !tags.includes("deprecated"));
+    const result = await axe.run({runOnly: {type: "rule", values: rules.map(rule => rule.ruleId)}});
+    return [...result.violations, ...result.incomplete].map(
+        ({id, nodes}) => `axe: ${id}: ${nodes.map(node => node.html).join(" ")}`);
+}"""
+# Links in a sentence are as high as its lines: https://www.w3.org/TR/WCAG22/#target-size-minimum
+SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input, textarea")]
+    .filter(target => {
+        const {width, height} = target.getBoundingClientRect();
+        const sentence = target.closest("p, dd")?.textContent.trim() ?? "";
+        const isInSentence = getComputedStyle(target).display === "inline"
+            && sentence.length > target.textContent.trim().length;
+        return target.type !== "hidden" && !isInSentence && (width < 24 || height < 24);
+    })
+    .map(target => `smaller than 24 pixels: ${target.outerHTML}`)
+"""
+IS_WIDER = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
+BACKGROUND = "() => getComputedStyle(document.documentElement).backgroundColor"
+
+
+def program(name: str) -> str:
+    """Where a program is: as the variable says that is named like it, or on the PATH."""
+    found = os.environ.get(name.upper()) or shutil.which(name)
+    return found or servers.skip(
+        f"needs {name}: apt-get install {name}, or {name.upper()}=/its/path"
+    )
+
+
+def launch_options() -> dict[str, object]:
+    """Debian's Chromium. As root, it can't have a sandbox."""
+    args = ["--no-sandbox"] if os.getuid() == 0 else []
+    return {"executable_path": program("chromium"), "args": args}
+
+
+@dataclass
+class Checkers:
+    """axe-core and html-validate, in a folder of their own, and the pages that they have seen."""
+
+    folder: Path
+    seen: set[str] = field(default_factory=set)
+
+    def install(self) -> None:
+        options = ["--silent", "--no-audit", "--no-fund", "--prefer-offline", "--prefix"]
+        command = [program("npm"), "install", *options, str(self.folder), *PACKAGES]
+        subprocess.run(command, check=True)
+
+    def axe(self) -> str:
+        return (self.folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+
+    def html_validate(self, pages: list[Answer]) -> list[str]:
+        """What is wrong in the HTML of these pages, by the recommended rules, all of them."""
+        files = [self.folder / f"{number}.html" for number in range(len(pages))]
+        for file, page in zip(files, pages, strict=True):
+            file.write_bytes(page.body)
+        script = str(self.folder / "node_modules/html-validate/bin/html-validate.js")
+        command = [
+            program("node"),
+            script,
+            "--preset=recommended",
+            "--formatter=json",
+            *map(str, files),
+        ]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8")
+        assert done.stdout, done.stderr
+        results = {result["filePath"]: result["messages"] for result in json.loads(done.stdout)}
+        return [
+            f"{page.url}: html-validate: {message['line']}: {message['message']}"
+            for file, page in zip(files, pages, strict=True)
+            for message in results.get(str(file), [])
+        ]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered."""
+
+    url: str
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Browsing:
+    """What a test sees in the browser, kept so that it can be checked in the end."""
+
+    browser: Browser
+    checkers: Checkers
+    hosts: set[str] = field(default_factory=set)
+    requested: list[str] = field(default_factory=list)
+    said: list[tuple[str, str]] = field(default_factory=list)  # about which address, and what
+    pages: list[Answer] = field(default_factory=list)
+    files: dict[str, Answer] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)  # for the bodies of these addresses
+
+    def open(self, port: int, **options: object) -> Page:
+        """A window of a new visitor of the server on this port."""
+        host = f"127.0.0.1:{port}"
+        self.hosts.add(host)
+        context = self.browser.new_context(base_url=f"http://{host}", **options)  # type: ignore[arg-type]
+        context.on("request", lambda request: self.requested.append(request.url))
+        context.on("requestfinished", self._keep)
+        context.on("console", self._hear)
+        context.on("weberror", self._hear_error)
+        return context.new_page()
+
+    def faults(self) -> list[str]:
+        """What is wrong with the pages that were visited, a line each."""
+        # Time in which the browser tells what it has seen last.
+        window = self.browser.contexts[0].pages[0]
+        window.wait_for_timeout(200)  # ms
+        for _ in range(500):
+            if self.waiting:
+                window.wait_for_timeout(10)
+        assert not self.waiting, self.waiting
+        failed = {page.url for page in self.pages if page.status >= 400}
+        faults = [
+            f"{url}: {text}"
+            for url, text in self.said
+            # Chromium says so itself of the page for an error.
+            if not (url in failed and text.startswith("Failed to load resource"))
+        ]
+        faults += [
+            f"{url} is on another host"
+            for url in self.requested
+            if urlsplit(url).netloc not in self.hosts
+        ]
+        new = []
+        for page in self.pages:
+            text = re.sub(rb'(name="csrf_token"[^>]*) value="[^"]*"', rb"\1", page.body).decode()
+            if text not in self.checkers.seen:
+                self.checkers.seen.add(text)
+                new.append(page)
+        if new:
+            faults += self.checkers.html_validate(new)
+            faults += [f"{page.url}: {fault}" for page in new for fault in self._look(page)]
+        return faults
+
+    def _look(self, answer: Answer) -> list[str]:
+        """Open the page again, on a phone and in both colour schemes."""
+        page = self.browser.new_page(viewport=PHONE, color_scheme="light")  # type: ignore[arg-type]
+        page.route("**/*", lambda route: self._answer_again(route, answer))
+        page.goto(answer.url)
+        faults: list[str] = page.evaluate(SMALL_TARGETS)
+        if page.evaluate(IS_WIDER):
+            faults.append("scrolls sideways on a phone")
+        page.evaluate(
+            self.checkers.axe()
+        )  # as a debugger does, which no policy of the page forbids
+        faults += page.evaluate(AXE)
+        light = page.evaluate(BACKGROUND)
+        page.emulate_media(color_scheme="dark")
+        faults += [f"dark: {fault}" for fault in page.evaluate(AXE)]
+        if page.evaluate(BACKGROUND) == light:
+            faults.append("is not dark where that is preferred")
+        page.close()
+        return faults
+
+    def _answer_again(self, route: Route, page: Answer) -> None:
+        """From what was kept: the server may have ended since, or have something else to say."""
+        url = route.request.url
+        answer = page if url == page.url else self.files.get(url)
+        if answer:
+            route.fulfill(status=answer.status, headers=answer.headers, body=answer.body)
+        else:
+            route.abort()
+
+    def _keep(self, request: Request) -> None:
+        response = request.response()
+        assert response
+        if 300 <= response.status < 400:  # which have no body
+            return
+        self.waiting.append(request.url)
+        try:
+            answer = Answer(response.url, response.status, response.headers, response.body())
+        except Error:  # the browser has gone to another page meanwhile
+            pass
+        else:
+            if request.is_navigation_request():
+                self.pages.append(answer)
+            else:
+                self.files[answer.url] = answer
+        finally:
+            self.waiting.remove(request.url)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        self.said.append((message.location["url"], message.text))
+
+    def _hear_error(self, error: WebError) -> None:
+        self.said.append(("", str(error.error)))
