@@ -13,6 +13,7 @@ import pytest
 from conftest import User, at_the_prompt
 from passwords import PASSWORD, QUOTED, files_with_the_password
 from servers import Server
+from test_command_line import QUESTIONS
 
 Answer = Callable[[Server, str, str], str]
 
@@ -85,13 +86,10 @@ def test_the_password_is_in_env_and_nowhere_else(
 
     terminal = at_the_prompt(user)
     with watch_processes() as seen:
-        for _ in range(5):
+        for question in QUESTIONS:
             terminal.expect_exact("): ")
-            terminal.sendline("")
-        terminal.expect_exact("): ")
-        terminal.sendline(answer(server, name, database))
-        terminal.expect_exact("): ")
-        terminal.sendline("")
+            given = answer(server, name, database) if question == "database_uri" else ""
+            terminal.sendline(given)
         terminal.expect_exact("Setting up")
         terminal.expect(pexpect.EOF)
     terminal.close()

@@ -387,6 +387,6 @@ def test_in_development_a_database_that_does_not_answer_is_told(
 def test_outside_development_the_revisions_are_not_asked_for(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("{{ cookiecutter.project_slug }}.database.revisions.pending", lambda: ["some"])
+    monkeypatch.setattr(revisions, "pending", lambda: ["some"])
 
     assert client.get("/api/notes").status_code == 200

@@ -27,7 +27,7 @@ class Note(Base):
 
     __tablename__ = "note"
     # Not title <> '': to newer MySQL and MariaDB, a title of invisible characters is equal to ''.
-    __table_args__ = (CheckConstraint("title LIKE '_%'", name="title_not_empty"),)
+    __table_args__ = (CheckConstraint("length(title) > 0", name="title_not_empty"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(200))

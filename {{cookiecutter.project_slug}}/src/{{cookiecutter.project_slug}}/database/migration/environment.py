@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 from alembic import context
 from alembic.util import CommandError
@@ -87,17 +87,21 @@ def _connect() -> Iterator[Connection]:
     if server.is_in_memory(url):
         own = db.engine
     else:
-        limits = server.time_limits(url, read=None)
+        # A server that never answers has to be noticed, but a statement may take its time.
+        limits = server.time_limits(url, read=server.CONNECT_TIMEOUT)
+        if url.get_driver_name() == "mysqldb":  # its limit would stay for all statements
+            server.check(url)
+            limits = server.time_limits(url, read=None)
         own = create_engine(url, poolclass=NullPool, connect_args=limits)
         engine.configure(own)
-        if url.get_driver_name() in server.READ_OPTIONS:
-            server.check(url)  # without a limit for reading, it could wait for ever
     try:
         connection = own.connect()
     except DBAPIError:
         server.check(url)  # says why
         raise
     with connection:
+        if url.get_driver_name() == "pymysql":
+            cast(Any, connection.connection.driver_connection)._read_timeout = None
         for statement in _limits(connection.dialect.name):
             connection.connection.cursor().execute(statement)
         # A SET that is rolled back on PostgreSQL is undone. Alembic takes a transaction that is
