@@ -99,9 +99,7 @@ def leave_out_notes(project: Project) -> None:
     """Have the application without the pages and the API of the notes, and without their tests."""
     path = project.path / "src/my_app/__init__.py"
     kept = [line for line in path.read_text().splitlines(keepends=True) if "notes" not in line]
-    path.write_text(
-        "".join(kept).replace("    # The API takes no cookies", "    CSRFProtect(app)\n    #")
-    )
+    path.write_text("".join(kept))
     for name in ("factories.py", "test_notes.py", "test_note_pages.py", "test_api.py"):
         (project.path / "tests" / name).unlink()
 

@@ -34,7 +34,8 @@ def test_the_set_up_ends_with_a_migrated_database(project: Project) -> None:
     assert "No new upgrade operations detected" in project.flask("db", "check")
 
 
-def test_the_set_up_leaves_nothing_behind(project: Project) -> None:
+def test_the_set_up_leaves_nothing_behind(fresh_project: Project) -> None:
+    project = fresh_project
     assert not (project.path / "set_up.py").exists()
     assert not list(project.path.glob("__pycache__"))
     assert stat.S_IMODE((project.path / ".env").stat().st_mode) == 0o600
@@ -173,6 +174,8 @@ def test_the_example_can_be_deleted_as_the_readme_says(user: User, interface: st
         path = project.path / "src/my_app" / file
         kept = [line for line in path.read_text().splitlines(keepends=True) if "notes" not in line]
         path.write_text("".join(kept))
+    if "pages" in interface:
+        assert "csrf.init_app(app)" in (project.path / "src/my_app/__init__.py").read_text()
     (project.path / "src/my_app/shop.py").write_text(MODEL)
     project.replace("src/my_app/__init__.py", ", security\n", ", security, shop\n")
     project.replace("src/my_app/__init__.py", "    return app", "    assert shop\n    return app")

@@ -18,7 +18,9 @@ from .notes.api import blueprint as notes_api
 {%- if "pages" in cookiecutter.interface %}
 from .notes.pages import blueprint as notes_pages
 {%- endif %}
-
+{% if "pages" in cookiecutter.interface %}
+csrf = CSRFProtect()
+{% endif %}
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Make the application, with the settings of the environment unless others are given.
@@ -36,17 +38,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(health.blueprint)
 {%- if "api" in cookiecutter.interface %}
 
-    api.init_app(app).register_blueprint(notes_api)
+    api.init_app(app)
+    api.register_blueprint(app, notes_api)
 {%- endif %}
 {%- if "pages" in cookiecutter.interface %}
 
+    csrf.init_app(app)
 {%- if "api" in cookiecutter.interface %}
-
-    # The API takes no cookies, which are what another site could have a browser send.
-    CSRFProtect(app).exempt(notes_api)
-{%- else %}
-
-    CSRFProtect(app)
+    csrf.exempt(notes_api)  # it takes no cookies, which another site could have a browser send
 {%- endif %}
     if app.debug:
 {%- if "api" in cookiecutter.interface %}

@@ -123,12 +123,8 @@ class Api(flask_smorest.Api):
             self.spec.components.response(status.name, response, lazy=True)
 
 
-def init_app(app: Flask) -> Api:
-    """Add the API to the application.
-
-    Returns:
-        The API, in which blueprints are registered.
-    """
+def init_app(app: Flask) -> None:
+    """Add the API to the application."""
     app.config.from_mapping(
         API_TITLE=app.config["PROJECT_NAME"],
         API_VERSION="1",
@@ -136,14 +132,18 @@ def init_app(app: Flask) -> Api:
         OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX=PREFIX,  # and there openapi.json
     )
-    api = Api(app)
+    app.extensions["api"] = api = Api(app)
     app.add_url_rule(f"{PREFIX}/docs", "api_docs", lambda: api_docs.page(api.spec.to_dict()))
 {%- if cookiecutter.interface == "api" %}
     app.add_url_rule("/", "home", lambda: redirect(url_for("api_docs")))
 {%- endif %}
     if app.debug:
         app.before_request(_show_pending)
-    return api
+
+
+def register_blueprint(app: Flask, blueprint: Blueprint) -> None:
+    """Add the operations of a blueprint to the API and to its description."""
+    app.extensions["api"].register_blueprint(blueprint)
 
 
 def problem(error: HTTPException) -> Response:

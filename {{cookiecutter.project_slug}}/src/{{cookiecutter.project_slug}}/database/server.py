@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,14 @@ def check(url: URL) -> None:
         Unavailable: it can't be done.
     """
     limits = time_limits(url, read=CONNECT_TIMEOUT)
+    started = time.monotonic()
     question = "PRAGMA schema_version" if url.get_backend_name() == "sqlite" else "SELECT 1"
     try:
         with create_engine(url, poolclass=NullPool, connect_args=limits).connect() as connection:
             connection.exec_driver_sql(question)
     except DBAPIError as error:
-        if _is_missing(url):  # servers only
+        answers = time.monotonic() - started < CONNECT_TIMEOUT  # else it need not be asked again
+        if answers and _is_missing(url):  # servers only
             message = f"There is no database {place(url)}. To create it: uv run flask db prepare"
             raise Unavailable(message, missing=True) from error
         message = f"The database {place(url)} can't be used: {reason(error)}. {_remedy(url)}"
