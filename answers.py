@@ -27,7 +27,7 @@ TAKEN = frozenset(
         " flask_sqlalchemy flask_wtf gunicorn itsdangerous jinja2 mako markupsafe marshmallow mypy"
         " pip psycopg psycopg2 pymysql pytest pytest_cov python_dotenv pythonjsonlogger ruff secure"
         " setuptools sqlalchemy uv webargs werkzeug wheel wtforms xdist"
-        " conftest docs forms instance migrations set_up src test tests venv"
+        " conftest docs factories forms instance migrations set_up src test tests venv"
     ).split()
 )
 # https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file#naming-conventions

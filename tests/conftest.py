@@ -58,6 +58,18 @@ class Project:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return run(command, cwd=self.path, env=self.env)
 
+    def start(self, *command: str, stderr: int | None = None) -> subprocess.Popen[str]:
+        """Start a program of the project's environment, whose output is read while it runs."""
+        program = self.path / ".venv" / "bin" / command[0]
+        return subprocess.Popen(
+            [program, *command[1:]],
+            cwd=self.path,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+
     def succeed(self, *command: str) -> str:
         """Run a command that has to succeed, and return its output."""
         done = self.run(*command)

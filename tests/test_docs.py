@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -225,12 +224,9 @@ def test_filling_goes_on_after_it_was_killed(kind: str, on: Make) -> None:
     fill(uri, 5000)
     finish(project, "First release: write both columns")
     write(project, SECTIONS["Fill in batches"][0][1])
-    python = project.path / ".venv" / "bin" / "python"
-    command = [str(python), "scripts/fill_content.py"]
+    command = ["python", "scripts/fill_content.py"]
 
-    with subprocess.Popen(
-        command, cwd=project.path, env=project.env, stdout=subprocess.PIPE, text=True
-    ) as filling:
+    with project.start(*command) as filling:
         assert filling.stdout
         assert "filled up to id" in filling.stdout.readline()
         fill(uri, 1)  # others write meanwhile
@@ -240,11 +236,11 @@ def test_filling_goes_on_after_it_was_killed(kind: str, on: Make) -> None:
     assert isinstance(kept, int)
     assert 1000 <= kept < 5000
 
-    again = project.succeed(*command)
+    again = project.succeed("uv", "run", *command)
 
     assert len(again.splitlines()) == -(-(5001 - kept) // 1000)  # no batch is done twice
     assert rows(uri, "SELECT count(*) FROM note WHERE content = body") == [(5001,)]
-    assert project.succeed(*command) == ""
+    assert project.succeed("uv", "run", *command) == ""
 
 
 LOOP = """
@@ -264,14 +260,7 @@ def test_batches_in_a_revision_are_kept_on_postgresql_alone(
     fill(uri, 100)
     add_revision(project, "loop", LOOP)
 
-    flask = str(project.path / ".venv" / "bin" / "flask")
-    with subprocess.Popen(
-        [flask, "db", "upgrade"],
-        cwd=project.path,
-        env=project.env,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as upgrade:
+    with project.start("flask", "db", "upgrade") as upgrade:
         assert upgrade.stdout
         while "filled 10\n" not in upgrade.stdout.readline():
             assert upgrade.poll() is None
@@ -490,14 +479,7 @@ def test_a_deployment_that_was_killed_is_done_again(kind: str, on: Make) -> None
     project, uri = on(kind)
     add_revision(project, "first", 'op.create_table("first", sa.Column("id", sa.Integer()))')
     add_revision(project, "second", KILLED.replace("WAIT", "60"))
-    flask = str(project.path / ".venv" / "bin" / "flask")
-    with subprocess.Popen(
-        [flask, "db", "prepare"],
-        cwd=project.path,
-        env=project.env,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as prepare:
+    with project.start("flask", "db", "prepare") as prepare:
         assert prepare.stdout
         assert prepare.stdout.readline() == "waiting\n"
         prepare.kill()

@@ -164,10 +164,7 @@ def test_a_backfill_in_batches_that_is_killed_loses_no_row_on_mysql(on: Make) ->
         """,
     )
     filled = text("SELECT count(*) FROM note WHERE body = 'x'")
-    python = str(project.path / ".venv" / "bin" / "flask")
-    with subprocess.Popen(
-        [python, "db", "upgrade"], cwd=project.path, env=project.env, stderr=subprocess.DEVNULL
-    ) as upgrade:
+    with project.start("flask", "db", "upgrade", stderr=subprocess.DEVNULL) as upgrade:
         with engine_of(uri).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             while not connection.scalar(filled):
                 time.sleep(0.05)
@@ -289,13 +286,7 @@ def test_who_waits_too_long_is_told_who_migrates(kind: str, on: Make) -> None:
     project, _ = on(kind)
     add_revision(project, "slow", "op.execute('DELETE FROM note'); time.sleep(8)")
     impatient = Project(project.path, {**project.env, "MIGRATION_WAIT": "1"})
-    with subprocess.Popen(
-        ["uv", "run", "flask", "db", "upgrade"],
-        cwd=project.path,
-        env=project.env,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as first:
+    with project.start("flask", "db", "upgrade", stderr=subprocess.PIPE) as first:
         assert first.stderr
         while "Running upgrade" not in first.stderr.readline():
             pass

@@ -194,8 +194,9 @@ def database_steps(create: bool) -> None:
     with app.app_context():
         revisions = importlib.import_module(f"{app.name}.database.revisions")
         engine = app.extensions["sqlalchemy"].engine
-        others = set(inspect(engine).get_table_names()) - revisions.tables_made()
-    if others := others - {"alembic_version"}:
+        ours = revisions.tables_made() | {"alembic_version"}
+        others = set(inspect(engine).get_table_names()) - ours
+    if others:
         names = ", ".join(sorted(others))
         print(f"    Tables of others, which are left alone: {names}", file=console)
 

@@ -89,12 +89,8 @@ class Settings:
                 f"{' and '.join(missing)} not set. Set them in the environment, or in the file"
                 f" {PROJECT_ROOT / '.env'}; .env.example there says how."
             )
-{%- if "pages" in cookiecutter.interface %}
         in_development = get_debug_flag()
         if not in_development:
-{%- else %}
-        if not get_debug_flag():
-{%- endif %}
             _refuse_weak(environment["SECRET_KEY"])
         direct = environment.get("MIGRATION_DATABASE_URL")
         return cls(
@@ -114,7 +110,9 @@ class Settings:
             SESSION_COOKIE_SECURE=not in_development,
 {%- endif %}
             TRUSTED_HOSTS=environment.get("TRUSTED_HOSTS", "").replace(",", " ").split() or None,
-            MAX_CONTENT_LENGTH=_number(environment, "MAX_CONTENT_LENGTH", cls.MAX_CONTENT_LENGTH),
+            MAX_CONTENT_LENGTH=_number(
+                environment, "MAX_CONTENT_LENGTH", cls.MAX_CONTENT_LENGTH, limit=1e9
+            ),
             PROXIES=_number(environment, "PROXIES", cls.PROXIES),
             LOG_LEVEL=_level(environment.get("LOG_LEVEL") or cls.LOG_LEVEL),
             SLOW_QUERY=_number(environment, "SLOW_QUERY", cls.SLOW_QUERY),
@@ -136,13 +134,15 @@ def _refuse_weak(secret_key: str) -> None:
         )
 
 
-def _number(environment: Mapping[str, str], name: str, default: Number) -> Number:
-    """Read a number of the default's type, from 0 on."""
+def _number(
+    environment: Mapping[str, str], name: str, default: Number, limit: float = 1e6
+) -> Number:
+    """Read a number of the default's type, from 0 on and below the limit."""
     try:
         number = type(default)(environment.get(name) or default)
     except ValueError:
         number = type(default)(-1)
-    if not 0 <= number < 1e9:
+    if not 0 <= number < limit:
         kind = "whole number" if isinstance(default, int) else "number"
         raise ConfigurationError(
             f"{name} is no {kind} that can be used. Set it to one such as {default:g}."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any
 
 from flask import Flask, Response, current_app, g, has_app_context
 from sqlalchemy import Connection, Engine, event
@@ -43,14 +42,7 @@ def _start(connection: Connection, *arguments: object) -> None:
     connection.info["query_started"] = time.perf_counter()
 
 
-def _stop(
-    connection: Connection,
-    cursor: object,
-    statement: str,
-    parameters: Any,  # noqa: ANN401
-    context: object,
-    executemany: bool,
-) -> None:
+def _stop(connection: Connection, cursor: object, statement: str, *arguments: object) -> None:
     if not has_app_context() or statement.startswith(TRANSACTION):
         return
     seconds = time.perf_counter() - connection.info["query_started"]

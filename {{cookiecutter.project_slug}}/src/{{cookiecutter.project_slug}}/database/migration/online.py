@@ -144,9 +144,10 @@ def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
     name = f"ck_{table}_{column}_not_null"[:63]  # the longest name there is on PostgreSQL
     add = f'ALTER TABLE "{table}" ADD CONSTRAINT "{name}" CHECK ("{column}" IS NOT NULL) NOT VALID'
     drop = f'ALTER TABLE "{table}" DROP CONSTRAINT "{name}"'
-    validated = f"the check {name} has been validated"
-    allowed = [AllowOp("adding-not-nullable-field", validated)]
-    allowed += [AllowOp("ban-drop-constraint", "NOT NULL takes the place of the check")]
+    allowed = [
+        AllowOp("adding-not-nullable-field", f"the check {name} has been validated"),
+        AllowOp("ban-drop-constraint", "NOT NULL takes the place of the check"),
+    ]
     require = ops.AlterColumnOp(
         table,
         column,
