@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from servers import Server
 
 TEMPLATE = Path(__file__).resolve().parents[1]
-ROUNDS = {10: 5, 100: 5, 1000: 3}  # for each number of revisions, the project's own first included
+ROUNDS = {10: 7, 100: 7, 1000: 5}  # for each number of revisions, the project's own first included
 FOLDERS = {"ours": "migrations", "stock": "stock"}
 # On SQLite alone: the stock environment, and connections without our settings.
 BARE = "stock connection"

@@ -6,6 +6,7 @@ https://alembic.sqlalchemy.org/en/latest/tutorial.html#the-migration-environment
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import time
@@ -36,6 +37,15 @@ log = logging.getLogger("alembic.env")
 
 def run() -> None:
     """Run the Alembic command that is under way, on the application's database."""
+    # The garbage collector would look through all that is imported, again for each few revisions.
+    gc.freeze()
+    try:
+        _run()
+    finally:
+        gc.unfreeze()
+
+
+def _run() -> None:
     options: dict[str, Any] = {
         "target_metadata": db.metadata,
         "process_revision_directives": autogenerate.process_revision_directives,
