@@ -18,19 +18,32 @@ DANGERS = {
     "change-type": 'op.alter_column("note", "title", type_=sa.Text(), existing_nullable=False)',
     "all-rows": """op.execute("UPDATE note SET body = 'x'")""",
 }
-# What squawk calls them; it has no rule for changes of rows.
+# What they are called on PostgreSQL, by squawk but for the last.
 SQUAWK = {
     "drop-table": "ban-drop-table",
     "drop-column": "ban-drop-column",
     "rename": "renaming-column",
     "not-null-without-default": "adding-required-field",
     "change-type": "changing-column-type",
+    "all-rows": "all-rows",
 }
 HARMLESS = """
 op.add_column("note", sa.Column("price", sa.Integer(), nullable=True))
 op.add_column("note", sa.Column("size", sa.Integer(), server_default="0", nullable=False))
 op.create_table("other", sa.Column("id", sa.Integer(), nullable=False))
 op.execute("UPDATE note SET price = 1 WHERE price IS NULL")
+"""
+IN_A_BATCH = """
+with op.batch_alter_table("note") as batch_op:
+    batch_op.drop_column("body")
+    batch_op.add_column(sa.Column("price", sa.Integer(), nullable=False))
+    batch_op.alter_column("title", type_=sa.String(300), existing_type=sa.String(200))
+    batch_op.create_unique_constraint("uq_note_title", ["title"])
+"""
+READS = """
+op.drop_table("note_tag")
+for (number,) in op.get_bind().execute(sa.text("SELECT id FROM note")).all():
+    op.execute(f"UPDATE note SET title = title WHERE id = {number}")
 """
 
 
@@ -59,6 +72,35 @@ def test_each_danger_is_named_until_it_is_allowed_with_a_reason(kind: str, on: M
         done = project.run("uv", "run", "flask", "db", "lint")
         assert done.stdout.count("without a reason") == (0 if reason else len(names))
         assert done.returncode == (0 if reason else 1)
+
+
+def test_a_batch_on_sqlite_is_read_as_what_it_means(project: Project) -> None:
+    revision = add_revision(project, "batch", IN_A_BATCH)
+
+    done = project.run("uv", "run", "flask", "db", "lint", revision)
+
+    for rule in ("drop-column", "not-null-without-default", "change-type"):
+        assert f"{revision}: {rule}\n" in done.stdout
+    assert done.stdout.count(f"{revision}: ") == 3
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_revision_that_reads_rows_is_named_as_read_by_half(kind: str, on: Make) -> None:
+    project, _ = on(kind)
+    revision = add_revision(project, "reads", READS)
+
+    done = project.run("uv", "run", "flask", "db", "lint")
+
+    assert f"{revision}: unreadable\n" in done.stdout
+    assert "drop-table\n" in done.stdout  # what comes before
+    assert "Traceback" not in done.stdout
+    assert done.returncode == 1
+    (path,) = [path for path in project.revisions() if path.name.endswith("_reads.py")]
+    allowed = "# lint: allow unreadable: small table\n"
+    drop = "# lint: allow drop-table: unused\n# lint: allow ban-drop-table: unused\n"
+    path.write_text(allowed + drop + path.read_text())
+    assert "No danger was found." in project.succeed("uv", "run", "flask", "db", "lint")
 
 
 def test_a_revision_that_is_not_there_is_named(project: Project) -> None:

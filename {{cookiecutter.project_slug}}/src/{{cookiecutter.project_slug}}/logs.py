@@ -95,7 +95,8 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether it is not what Alembic says each time, or the development server beside our line."""
     message = str(record.msg)
-    return not message.startswith(("Context impl", "Will assume")) and '"%s" %s %s' not in message
+    told = ("Context impl", "Will assume", "Generating static SQL")
+    return not message.startswith(told) and '"%s" %s %s' not in message
 
 
 def _begin() -> None:

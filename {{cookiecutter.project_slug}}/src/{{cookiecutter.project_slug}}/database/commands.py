@@ -49,6 +49,7 @@ def lint(revisions: tuple[str, ...]) -> None:
         click.echo(finding, err=True)
     if findings:
         raise click.exceptions.Exit(1)
+    click.echo("No danger was found.")
 
 
 @db.command()

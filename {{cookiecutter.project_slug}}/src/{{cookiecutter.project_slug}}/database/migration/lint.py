@@ -1,12 +1,11 @@
 """What would hurt in a revision, on the database of this project: for `flask db lint`.
 
-PostgreSQL's revisions are read by squawk, one at a time: a table that the same text creates would
-count as new, and as nobody's yet. For MySQL, MariaDB and SQLite there is a short list of our own.
+Each revision is written as SQL by itself: a table that the same text creates would count as new,
+and as nobody's yet. squawk reads it for PostgreSQL; for the others there is a short list of our own.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import shutil
@@ -18,10 +17,13 @@ from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationStep, RevisionStep
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from flask import current_app
+from sqlalchemy import URL
+from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.default import DefaultDialect
 
 from . import environment
 
@@ -38,37 +40,38 @@ NOT_DANGERS = [
     "require-statement-timeout",
 ]
 
-# name: (what is looked for in `upgrade`, why it is a danger and what to do)
+# name: (what is looked for in a statement, why it is a danger and what to do)
 RULES = {
     "drop-table": (
-        r"\bop\.drop_table\(|\bDROP\s+TABLE\b",
+        r"^DROP\s+TABLE\b",
         "Its data is gone for good. The release that is running still reads it: stop that first.",
     ),
     "drop-column": (
-        r"\bdrop_column\(|\bDROP\s+COLUMN\b",
+        r"\bDROP\s+COLUMN\b",
         "Its data is gone for good. The release that is running still reads it: stop that first.",
     ),
     "rename": (
-        r"\bop\.rename_table\(|\bnew_column_name\s*=|\bRENAME\s+(TO|COLUMN|TABLE)\b",
+        r"\bRENAME\s+(?!INDEX|KEY|CONSTRAINT)|\bCHANGE\b",
         "The release that is running knows the old name only. Add the new one, write to both, and"
         " drop the old one later.",
     ),
     "not-null-without-default": (
-        r"\badd_column\((?:(?!server_default|\n    \w+\.|\n    op\.)[\s\S])*?nullable=False"
-        r"(?:(?!server_default|\badd_column)[^)])*\)",
+        r"\bADD\s+COLUMN\b(?!.*\b(DEFAULT|GENERATED|AUTO_INCREMENT)\b).*\bNOT\s+NULL\b",
         "Rows that are there have no value for it. Give it a server_default, or fill it first.",
     ),
     "change-type": (
-        r"\balter_column\((?:(?!\balter_column)[\s\S])*?\btype_\s*=",
-        "The whole table is written anew; meanwhile nobody else can write to it.",
+        r"\bALTER\s+COLUMN\s+\S+\s+TYPE\b|\bMODIFY\b",
+        "The whole table may be written anew; meanwhile nobody else can write to it.",
     ),
     "all-rows": (
-        r"\b(?:UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b(?:(?!WHERE)[^\"])*\"",
+        r"^(UPDATE|DELETE)\b(?!.*\bWHERE\b)",
         "All rows are locked until the end of the transaction. Do it in batches, apart from"
         " changes of the schema.",
     ),
 }
 ALLOWED = re.compile(r"#\s*lint: allow ([\w-]+)(?::\s*(\S.*))?")
+
+Danger = tuple[str, str]  # the rule, and the reason why it is one
 
 
 @dataclass(frozen=True)
@@ -99,14 +102,18 @@ def lint(wanted: Sequence[str] = ()) -> list[Finding]:
         else list(directory.walk_revisions())[::-1]
     )
     scripts = [script for script in scripts if not script.is_merge_point]
-    if environment.database_url().get_backend_name() == "postgresql":
-        found = _squawk({script.revision: _sql(directory, script) for script in scripts})
-    else:
-        found = {script.revision: list(_own_list(script)) for script in scripts}
+    url = environment.database_url()
+    texts, found = {}, {}
+    for script in scripts:
+        texts[script.revision], unreadable = _write(script, url)
+        found[script.revision] = [*unreadable, *_own_list(texts[script.revision], url)]
+    if url.get_backend_name() == "postgresql":
+        for revision, dangers in _squawk(texts).items():
+            found[revision] += dangers
     return [finding for script in scripts for finding in _findings(script, found[script.revision])]
 
 
-def _findings(script: Script, found: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+def _findings(script: Script, found: Iterable[Danger]) -> Iterator[Finding]:
     """What was found and is not allowed in the revision."""
     allowed = dict(ALLOWED.findall(Path(script.path).read_text(encoding="utf-8")))
     for rule, why in allowed.items():
@@ -117,34 +124,46 @@ def _findings(script: Script, found: Iterable[tuple[str, str]]) -> Iterator[Find
             yield Finding(script.revision, rule, reason)
 
 
-def _own_list(script: Script) -> Iterator[tuple[str, str]]:
-    source = inspect.getsource(script.module.upgrade)
+def _write(script: Script, url: URL) -> tuple[str, list[Danger]]:
+    """What the upgrade by this revision would send to the database, in SQL."""
+    dialect: Dialect = url.get_dialect()()
+    if dialect.name != "postgresql":
+        # The usual ALTER TABLE says what is meant, where SQLite makes a table anew from what it
+        # finds in the database, and MySQL writes MODIFY for each change of a column.
+        types = dialect.type_compiler_instance
+        dialect = DefaultDialect()
+        dialect.type_compiler_instance = types
+    text = StringIO()
+    migration = MigrationContext.configure(
+        dialect=dialect, opts={"as_sql": True, "output_buffer": text, "literal_binds": True}
+    )
+    unreadable = []
+    with Operations.context(migration), migration.begin_transaction():
+        try:
+            script.module.upgrade()
+        except Exception as error:
+            reason = (
+                "What it does can't be told without a database: only the statements before that"
+                f" were looked through. Read the others yourself. {type(error).__name__}: {error}"
+            )
+            unreadable.append(("unreadable", reason))
+    return text.getvalue(), unreadable
+
+
+def _own_list(text: str, url: URL) -> Iterator[Danger]:
+    statements = [" ".join(statement.split()) for statement in re.split(r";\s*$", text, flags=re.M)]
     for rule, (pattern, reason) in RULES.items():
-        if re.search(pattern, source):
+        if rule != "all-rows" and url.get_backend_name() == "postgresql":
+            continue  # squawk has rules for all but this
+        if any(re.search(pattern, statement, re.IGNORECASE) for statement in statements):
             yield rule, reason
 
 
-def _sql(directory: ScriptDirectory, script: Script) -> str:
-    """What the upgrade by this revision alone would send to the database."""
-    config = current_app.extensions["migrate"].migrate.get_config()
-    config.output_buffer = StringIO()
-    below = script.down_revision if isinstance(script.down_revision, str) else "base"
-
-    def steps(revisions: object, context: object) -> list[RevisionStep]:
-        return [MigrationStep.upgrade_from_script(directory.revision_map, script)]
-
-    with EnvironmentContext(
-        config, directory, fn=steps, as_sql=True, starting_rev=below, destination_rev="head"
-    ):
-        directory.run_env()
-    return str(config.output_buffer.getvalue())
-
-
-def _squawk(texts: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
+def _squawk(texts: Mapping[str, str]) -> dict[str, list[Danger]]:
     """The rules that each text breaks, and why they are there."""
     beside = shutil.which("squawk", path=str(Path(sys.executable).parent))
     program = beside or shutil.which("squawk") or "squawk"
-    found: dict[str, list[tuple[str, str]]] = {name: [] for name in texts}
+    found: dict[str, list[Danger]] = {name: [] for name in texts}
     with TemporaryDirectory() as folder:
         for name, text in texts.items():
             Path(folder, name).write_text(text, encoding="utf-8")
