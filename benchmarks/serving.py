@@ -270,7 +270,8 @@ def make_bare(folder: Path, project: Path, packages: list[str]) -> Path:
     versions = folder / "versions.txt"
     versions.write_text(uv(ours, "pip", "freeze", "--exclude-editable"))
     drivers = [line for line in versions.read_text().splitlines() if "psycopg" in line]
-    packages = ["flask", "flask-sqlalchemy", "gunicorn", *packages, *drivers]
+    # The last is for gunicorn's own lines: both sides have the same settings.
+    packages = ["flask", "flask-sqlalchemy", "gunicorn", "python-json-logger", *packages, *drivers]
     uv(ours, "venv", folder / ".venv")
     uv(python, "pip", "install", "--constraints", versions, *packages)
     return python
