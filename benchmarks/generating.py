@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 TEMPLATE = HERE.parent
-ROUNDS = 7
+ROUNDS = 5
 STEP = re.compile(r"✓ (.+?) +([0-9.]+) s$", re.MULTILINE)
 ALL = "from the command to the end"
 ONE_PROCESS = """
