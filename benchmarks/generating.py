@@ -38,7 +38,10 @@ with app.create_app(migrations=True).app_context():
     flask_migrate.init()
     flask_migrate.migrate(message="initial migration")
     flask_migrate.upgrade()
-    flask_migrate.check()
+    try:
+        flask_migrate.check()
+    except IndexError:  # where it has found nothing to say, in a process that has called migrate
+        pass
 """
 
 Measured = defaultdict[str, list[float]]
