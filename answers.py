@@ -37,6 +37,7 @@ WINDOWS_DEVICES = frozenset(
 )
 FULL_DATABASE_URI = "COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI"  # a variable of the environment
 INTERFACES = ("pages+api", "pages", "api")
+LICENSES = ("MIT", "BSD-3-Clause", "Apache-2.0", "none")
 YES = ("yes", "y", "true", "t", "1", "on")
 NO = ("no", "n", "false", "f", "0", "off")
 LONGEST_SLUG = 50  # characters; a path on Windows has 260 in all
@@ -211,6 +212,10 @@ def of_interface(answer: object) -> str:
     return "" if answer in INTERFACES else f"is none of {', '.join(INTERFACES)}."
 
 
+def of_license(answer: object) -> str:
+    return "" if answer in LICENSES else f"is none of {', '.join(LICENSES)}."
+
+
 def of_yes_or_no(answer: object) -> str:
     return "" if str(answer).lower() in YES + NO else "is neither yes nor no."
 
@@ -222,6 +227,7 @@ CHECKS: dict[str, Callable[[object], str]] = {
     "author_name": of_text,
     "author_email": of_email,
     "interface": of_interface,
+    "license": of_license,
     "set_up_now": of_yes_or_no,
 }
 

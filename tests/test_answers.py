@@ -19,6 +19,7 @@ GOOD = {
     "author_email": "you@example.com",
     "database_uri": "sqlite:///my_app.db",
     "interface": "pages+api",
+    "license": "MIT",
     "set_up_now": "yes",
 }
 HARMLESS = [
@@ -65,6 +66,7 @@ def test_good_answers_are_accepted(question: str) -> None:
         ("database_uri", "my_app.db", "sqlite:///"),
         ("set_up_now", "perhaps", "neither yes nor no"),
         ("interface", "page", "none of pages+api, pages, api"),
+        ("license", "GPL", "none of MIT, BSD-3-Clause, Apache-2.0, none"),
     ],
 )
 def test_bad_answers_are_refused_in_one_line(question: str, answer: object, says: str) -> None:
