@@ -40,6 +40,7 @@ INTERFACES = ("pages+api", "pages", "api")
 LICENSES = ("MIT", "BSD-3-Clause", "Apache-2.0", "none")
 YES = ("yes", "y", "true", "t", "1", "on")
 NO = ("no", "n", "false", "f", "0", "off")
+DONE = "done"  # what is recorded of set_up_now: the project is there
 LONGEST_SLUG = 50  # characters; a path on Windows has 260 in all
 LONGEST_TEXT = 200
 
@@ -49,6 +50,9 @@ class Answers(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        # An update by cruft reads two versions of the template in one process, each by its own code.
+        for module in (__name__, database_uri.__name__):
+            sys.modules.pop(module, None)
         environment.filters.update(
             check=check,
             check_all=check_all,
@@ -62,7 +66,7 @@ def check(context: dict[str, Any], question: str) -> str:
     """Refuse the answer to a question.
 
     Returns:
-        An empty text, for the private variable that calls this.
+        The value of the private variable that calls this: for set_up_now the answer, else nothing.
 
     Raises:
         click.ClickException: the answer can't be used; cookiecutter then ends with that one line.
@@ -73,14 +77,20 @@ def check(context: dict[str, Any], question: str) -> str:
         context[question] = uri.public
         if not uri.tested:
             click.echo(
-                f"Note: {uri.dialect}+{uri.driver} is accepted, but not tested with this template."
+                f"Note: {uri.dialect}+{uri.driver} is accepted, but not tested with this template.",
+                err=True,
             )
         return ""
     reason = CHECKS[question](answer)
     if reason:
         raise click.ClickException(f"{question} {shown(answer)} {reason}")
+    if question == "set_up_now":
+        # When cruft makes the project again, to compare two versions of the template, it hands on
+        # the recorded answers, but no private variable. A --replay hands on all of them.
+        context[question] = DONE
+        return DONE if answer == DONE else yes_or_no(answer)
     if CHECKS[question] is of_yes_or_no:
-        context[question] = "yes" if str(answer).lower() in YES else "no"
+        context[question] = yes_or_no(answer)
     return ""
 
 
@@ -220,6 +230,10 @@ def of_yes_or_no(answer: object) -> str:
     return "" if str(answer).lower() in YES + NO else "is neither yes nor no."
 
 
+def of_set_up_now(answer: object) -> str:
+    return "" if answer == DONE else of_yes_or_no(answer)
+
+
 CHECKS: dict[str, Callable[[object], str]] = {
     "project_name": of_name,
     "project_slug": of_slug,
@@ -228,8 +242,12 @@ CHECKS: dict[str, Callable[[object], str]] = {
     "author_email": of_email,
     "interface": of_interface,
     "license": of_license,
-    "set_up_now": of_yes_or_no,
+    "set_up_now": of_set_up_now,
 }
+
+
+def yes_or_no(answer: object) -> str:
+    return "yes" if str(answer).lower() in YES else "no"
 
 
 def python(text: str) -> str:

@@ -44,6 +44,10 @@ def main(context: dict[str, Any]) -> int:
     """
     project = Path.cwd()
     remove_unchosen(project, context["project_slug"], context["interface"])
+    if (
+        context["__set_up_now"] == "done"
+    ):  # the project is elsewhere: cruft compares what is written
+        return 0
     # The answers hold it without its password: cookiecutter records them.
     full = os.environ.pop("COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI", None)
     write_env(project / ".env", full or context["database_uri"])
@@ -54,7 +58,7 @@ def main(context: dict[str, Any]) -> int:
     import set_up
 
     started_in = Path(os.environ.get("PWD", project.parent))
-    if context["set_up_now"] != "yes":
+    if context["__set_up_now"] != "yes":
         print(f"\nThe project is written. To set it up, run:\n\n  {set_up.again(started_in)}\n")
         return 0
     print(f"\nSetting up {context['project_name']}\n", flush=True)

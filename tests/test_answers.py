@@ -35,7 +35,19 @@ HARMLESS = [
 
 @pytest.mark.parametrize("question", GOOD)
 def test_good_answers_are_accepted(question: str) -> None:
-    assert answers.check(GOOD, question) == ""
+    value = "yes" if question == "set_up_now" else ""
+    assert answers.check(GOOD.copy(), question) == value
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [("yes", "yes"), (True, "yes"), ("n", "no"), (False, "no"), ("done", "done")],
+)
+def test_whatever_was_answered_the_set_up_is_recorded_as_done(answer: object, value: str) -> None:
+    context = GOOD | {"set_up_now": answer}
+
+    assert answers.check(context, "set_up_now") == value
+    assert context["set_up_now"] == "done"
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,20 @@ from test_migrating import add_revision, engine_of
 
 pytestmark = pytest.mark.slow
 
-PAGE = (TEMPLATE / "docs" / "migrations.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECTIONS = {
-    title: BLOCK.findall(rest)
-    for title, _, rest in (
-        part.partition("\n") for part in re.split(r"^##+ ", PAGE, flags=re.MULTILINE)[1:]
-    )
-}
+
+
+def sections_of(page: Path) -> dict[str, list[tuple[str, str]]]:
+    """The blocks of each section of a page: (language, text)."""
+    parts = re.split(r"^##+ ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return {
+        title: BLOCK.findall(rest) for title, _, rest in (part.partition("\n") for part in parts)
+    }
+
+
+PATH = TEMPLATE / "docs" / "migrations.md"
+PAGE = PATH.read_text(encoding="utf-8")
+SECTIONS = sections_of(PATH)
 MODELS = "src/my_app/notes/models.py"
 LOST = "0123456789ab"
 REQUIRED = [

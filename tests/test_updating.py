@@ -1,0 +1,247 @@
+"""A newer version of the template is taken by cruft, as docs/updating.md says, and nothing else changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import TEMPLATE, Project, User
+from passwords import PASSWORD, files_with_the_password
+from servers import Server
+from test_command_line import IDENTITY, QUESTIONS
+from test_docs import sections_of
+
+SECTIONS = sections_of(TEMPLATE / "docs" / "updating.md")
+MODELS = "src/my_app/notes/models.py"
+BODY = "    body: Mapped[str] = mapped_column(Text)\n"
+NAME = "    name: Mapped[str] = mapped_column(String(50), unique=True)\n"
+TEMPLATE_FILES = "{{cookiecutter.project_slug}}/src/{{cookiecutter.project_slug}}"
+
+
+@pytest.fixture
+def template(user: User, repository: Path, tmp_path: Path) -> Path:
+    """A clone of this template, which git of this user finds on GitHub."""
+    path = tmp_path / "github" / "cookiecutter-flask-migrate"
+    assert user.run("git", "clone", "--quiet", str(repository), str(path)).returncode == 0
+    user.env |= IDENTITY | {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{path.parent}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/ORG/",
+    }
+    return path
+
+
+def release(template: Path, user: User) -> None:
+    """Commit a newer version of the template: it changes, adds and removes files, and asks more."""
+
+    def replace(name: str, old: str, new: str) -> None:
+        text = (template / name).read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        (template / name).write_text(text.replace(old, new), encoding="utf-8")
+
+    project = template / "{{cookiecutter.project_slug}}"
+    replace(f"{TEMPLATE_FILES}/notes/models.py", NAME, f"{NAME}    colour: Mapped[str | None]\n")
+    replace(f"{TEMPLATE_FILES}/database/migration/template/env.py", '"""Alembic', '"""Now Alembic')
+    replace("{{cookiecutter.project_slug}}/set_up.py", '"""Sets', '"""Now sets')
+    replace("{{cookiecutter.project_slug}}/LICENSE", "MIT License", "MIT Licence")
+    (project / "added.txt").write_text("{{ cookiecutter.question }} {{ '' | added_filter }}\n")
+    (project / "gunicorn.conf.py").unlink()
+    replace(
+        "cookiecutter.json",
+        '  "__prompts__": {',
+        '  "question": "answer",\n'
+        """  "__question": "{{ cookiecutter | check('question') }}",\n"""
+        '  "__prompts__": {',
+    )
+    replace("answers.py", "CHECKS: dict[", 'TAKEN |= {"answers"}\nCHECKS: dict[')
+    replace("answers.py", "            toml=toml,", "            toml=toml, added_filter=repr,")
+    replace("answers.py", '"license": of_license,', '"license": of_license, "question": of_text,')
+    for command in (["add", "--all"], ["commit", "--quiet", "-m", "Second version"]):
+        assert user.run("git", *command, cwd=template).returncode == 0
+
+
+def type_in(project: Project, title: str, number: int, *more: str, code: int = 0) -> str:
+    """Run a block of the page's section, with more arguments, and return what it prints."""
+    language, block = SECTIONS[title][number]
+    assert language == "sh"
+    done = project.run("bash", "-euo", "pipefail", "-c", " ".join([block.strip(), *more]))
+    assert done.returncode == code, f"{block}\n{done.stdout}"
+    assert "Traceback" not in done.stdout
+    return done.stdout
+
+
+def create(user: User, *answers: str) -> Project:
+    """Make a project as the page says, with these answers instead of the default ones."""
+    context = json.dumps(dict(answer.split("=", 1) for answer in answers))
+    folder = Project(user.folder, user.env)
+    arguments = ["--no-input", f"--extra-context '{context}'"]
+    output = type_in(folder, "Make a project that can be updated", 0, *arguments)
+    project = Project(user.folder / "my_app", user.env, output)
+    type_in(project, "Make a project that can be updated", 1)
+    return project
+
+
+def kept(project: Project) -> dict[str, bytes | list[Path]]:
+    """All that an update has to leave alone."""
+    names = (".env", "uv.lock", "LICENSE", ".venv/pyvenv.cfg", ".git/config")
+    files = [project.path / name for name in names] + project.revisions()
+    return {str(path): path.read_bytes() for path in files} | {
+        "migrations": sorted((project.path / "migrations").rglob("*.[pim]*")),
+        "instance": [*(project.path / "instance").rglob("*")],
+        "environments": list(project.path.parent.rglob("pyvenv.cfg")),
+    }
+
+
+def change(project: Project) -> None:
+    """What the user has done since: a column and its revision, a note, a file less."""
+    project.replace(MODELS, BODY, f"{BODY}    price: Mapped[int | None]\n")
+    project.flask("db", "migrate", "-m", "add price")
+    project.flask("db", "upgrade")
+    (project.path / "README.md").write_text("# Mine\n")
+    (project.path / "tests" / "test_logs.py").unlink()
+    for command in ("add --all", "commit --quiet -m mine"):
+        project.succeed("git", *command.split())
+
+
+def compare_and_update(project: Project, temporary: Path) -> None:
+    """Check, diff and update by cruft; of the set-up there must be no sign."""
+    temporary.mkdir()
+    project = Project(project.path, {**project.env, "TMPDIR": str(temporary)})
+    assert "out of date" in type_in(project, "Update", 0, code=1)
+
+    difference = project.succeed("uvx", "cruft", "diff")
+    assert "price" in difference
+    for name in (".env", "uv.lock", "LICENSE", "migrations/", "set_up.py", "instance"):
+        assert f"/{name}" not in difference.replace(".env.example", "")
+    assert difference.startswith("diff --git")
+
+    output = type_in(project, "Update", 1)
+    assert "Setting up" not in output
+    assert "To set it up" not in output
+    assert not list(temporary.glob("*/**/.env"))
+
+
+def assert_updated(project: Project) -> None:
+    text = (project.path / MODELS).read_text(encoding="utf-8")
+    assert "price: " in text
+    assert "colour: " in text
+    assert (project.path / "added.txt").read_text() == "answer ''\n"
+    assert not (project.path / "gunicorn.conf.py").exists()
+    assert not (project.path / "set_up.py").exists()
+    assert not (project.path / "tests" / "test_logs.py").exists()
+    assert (project.path / "README.md").read_text() == "# Mine\n"
+    assert not list(project.path.glob("**/*.rej"))
+
+
+def finish(project: Project) -> None:
+    """What the page says of migrations, and its last commands."""
+    (project.path / "README.md").write_text("# Mine\n")
+    before = len(project.revisions())
+    type_in(project, "Migrations", 0, code=1)
+    output = type_in(project, "Migrations", 1)
+    assert "No new upgrade operations detected" in output
+    assert len(project.revisions()) == before + 1
+    assert "colour" in project.revisions()[-1].read_text(encoding="utf-8")
+    assert '+"""Now Alembic' in type_in(project, "Migrations", 2)
+    assert "passed" in type_in(project, "Migrations", 3)
+    assert project.succeed("git", "status", "--short") == ""
+    assert "up to date" in project.succeed("uvx", "cruft", "check")
+
+
+def test_an_update_takes_what_is_new_and_nothing_else(
+    template: Path, user: User, new_uri: Callable[[str], str], tmp_path: Path
+) -> None:
+    uri = new_uri("sqlite")
+    database = Path(uri.removeprefix("sqlite:///"))
+    project = create(user, f"database_uri={uri}")
+    assert "✓ flask db check" in project.output
+    change(project)
+    release(template, user)
+    before, rows, written = kept(project), database.read_bytes(), database.stat().st_mtime_ns
+
+    compare_and_update(project, tmp_path / "temporary")
+
+    assert_updated(project)
+    assert kept(project) == before
+    assert database.read_bytes() == rows
+    assert database.stat().st_mtime_ns == written
+    finish(project)
+
+
+def test_an_update_asks_no_server_and_for_no_password(
+    template: Path, user: User, postgresql_with_passwords: Server, tmp_path: Path
+) -> None:
+    server = postgresql_with_passwords
+    name, database = server.new_user(PASSWORD), server.new_database()
+    server.grant_all(name, database)
+    server.run(f"ALTER ROLE {name} CREATEDB")  # for the project's own tests
+    project = create(user, f"database_uri={server.uri(database, name, PASSWORD)}")
+    assert "✓ flask db check" in project.output
+    change(project)
+    release(template, user)
+    before, sessions = kept(project), sessions_of(server, database)
+
+    compare_and_update(project, tmp_path / "temporary")
+
+    assert_updated(project)
+    assert kept(project) == before
+    assert sessions_of(server, database) == sessions
+    finish(project)
+    assert sessions_of(server, database) > sessions
+    assert files_with_the_password(user.home, user.folder) == [project.path / ".env"]
+
+
+def sessions_of(server: Server, database: str) -> int:
+    """How often a client has connected to a database of PostgreSQL."""
+    query = f"SELECT sessions FROM pg_stat_database WHERE datname = '{database}'"
+    with server.connect() as connection:
+        return int(connection.exec_driver_sql(query).scalar_one())
+
+
+def test_a_project_that_cookiecutter_made_can_be_linked(
+    template: Path, user: User, tmp_path: Path
+) -> None:
+    project = user.project()
+    before = kept(project)
+
+    type_in(project, "A project that cookiecutter made", 0, "--no-input")
+
+    type_in(project, "Make a project that can be updated", 1)
+    assert kept(project) == before
+    assert project.succeed("uvx", "cruft", "diff") == ""
+    change(project)
+    release(template, user)
+    before = kept(project)
+    compare_and_update(project, tmp_path / "temporary")
+    assert_updated(project)
+    assert kept(project) == before
+
+
+def test_answers_given_again_set_nothing_up(template: Path, user: User) -> None:
+    project = create(user)
+    release(template, user)
+    before = kept(project)
+    questions = "\n" * (len(QUESTIONS) + 1)
+
+    command = f"printf '{questions}' | uvx cruft update --skip-apply-ask --cookiecutter-input"
+    output = project.succeed("bash", "-c", command)
+
+    assert "Setting up" not in output
+    assert (project.path / "added.txt").exists()
+    assert kept(project) == before
+
+
+@pytest.mark.usefixtures("template")
+def test_another_answer_is_taken_by_an_update(user: User) -> None:
+    project = create(user)
+    before = kept(project)
+
+    answer = json.dumps({"interface": "api"})
+    options = ["--skip-apply-ask", "--variables-to-update", answer]
+    project.succeed("uvx", "cruft", "update", *options)
+
+    assert not (project.path / "src/my_app/home.py").exists()
+    assert (project.path / "src/my_app/api.py").exists()
+    assert kept(project) == before
