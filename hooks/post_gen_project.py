@@ -91,6 +91,8 @@ def write_env(path: Path, database_url: str) -> None:
         "SECRET_KEY": secrets.token_hex(32),
         "DATABASE_URL": database_url,
     }
+    if database_url.startswith(("postgresql", "mysql", "mariadb")):
+        lines["DATABASE_PASSWORD"] = secrets.token_hex(16)  # of the database in compose.yaml
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

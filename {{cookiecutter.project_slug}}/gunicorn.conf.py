@@ -6,7 +6,9 @@ More settings can be given in GUNICORN_CMD_ARGS.
 import os
 
 wsgi_app = "{{ cookiecutter.project_slug }}.wsgi:app"
-bind = os.environ.get("BIND") or f"127.0.0.1:{os.environ.get('PORT') or 8000}"
+# An address for PORT, an address with its port, or a socket such as unix:/run/{{ cookiecutter.project_slug }}.sock.
+address = os.environ.get("BIND") or "127.0.0.1"
+bind = address if ":" in address else f"{address}:{os.environ.get('PORT') or 8000}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 # Of each worker: while one waits for the database, another works.
 threads = int(os.environ.get("WEB_THREADS") or 4)

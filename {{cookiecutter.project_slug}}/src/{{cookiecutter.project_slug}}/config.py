@@ -57,6 +57,7 @@ class Settings:
 {%- endif %}
 
     # The host names that requests may be for, such as example.com or .example.com; none is any.
+    # A health check that asks an address, such as that of the Dockerfile, needs it here: 127.0.0.1.
     # https://flask.palletsprojects.com/en/stable/config/#TRUSTED_HOSTS
     TRUSTED_HOSTS: list[str] | None = None
 
