@@ -22,5 +22,6 @@ def test_files_name_no_folder_of_a_machine() -> None:
     assert listed
     for name in listed:
         text = (TEMPLATE / name).read_bytes() if (TEMPLATE / name).exists() else b""
+        text = text.replace(b"target=/root/.cache/uv", b"")  # in an image
         assert f"{Path.home()}/".encode() not in text, name
         assert f"{TEMPLATE}/".encode() not in text, name
