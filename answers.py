@@ -25,8 +25,9 @@ TAKEN = frozenset(
     (
         "alembic apispec blinker click coverage dotenv execnet flask flask_migrate flask_smorest"
         " flask_sqlalchemy flask_wtf gunicorn itsdangerous jinja2 mako markupsafe marshmallow mypy"
-        " pip psycopg psycopg2 pymysql pytest pytest_cov python_dotenv pythonjsonlogger ruff secure"
-        " setuptools sqlalchemy uv webargs werkzeug wheel wtforms xdist"
+        " pip poethepoet prek psycopg psycopg2 pymysql pytest pytest_cov python_dotenv"
+        " pythonjsonlogger ruff secure setuptools sqlalchemy uv webargs werkzeug wheel wtforms xdist"
+        " yaml"
         " conftest docs factories forms instance migrations set_up src test tests venv"
     ).split()
 )
@@ -37,6 +38,7 @@ WINDOWS_DEVICES = frozenset(
 )
 FULL_DATABASE_URI = "COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI"  # a variable of the environment
 INTERFACES = ("pages+api", "pages", "api")
+CI = ("github", "gitlab", "none")
 LICENSES = ("MIT", "BSD-3-Clause", "Apache-2.0", "none")
 YES = ("yes", "y", "true", "t", "1", "on")
 NO = ("no", "n", "false", "f", "0", "off")
@@ -222,6 +224,10 @@ def of_interface(answer: object) -> str:
     return "" if answer in INTERFACES else f"is none of {', '.join(INTERFACES)}."
 
 
+def of_ci(answer: object) -> str:
+    return "" if answer in CI else f"is none of {', '.join(CI)}."
+
+
 def of_license(answer: object) -> str:
     return "" if answer in LICENSES else f"is none of {', '.join(LICENSES)}."
 
@@ -241,6 +247,7 @@ CHECKS: dict[str, Callable[[object], str]] = {
     "author_name": of_text,
     "author_email": of_email,
     "interface": of_interface,
+    "ci": of_ci,
     "license": of_license,
     "set_up_now": of_set_up_now,
 }

@@ -35,6 +35,11 @@ API = """
     tests/test_api.py
 """
 
+# Likewise of a kind of continuous integration.
+CI = {"github": ".github", "gitlab": ".gitlab-ci.yml"}
+# Databases that the dev container has a server of.
+SERVERS = ("postgresql", "mysql", "mariadb")
+
 
 def main(context: dict[str, Any]) -> int:
     """Return the exit code for the process.
@@ -43,7 +48,7 @@ def main(context: dict[str, Any]) -> int:
     with SET_UP_STRICT=1 in the environment, for CI, it is 1 then.
     """
     project = Path.cwd()
-    remove_unchosen(project, context["project_slug"], context["interface"])
+    remove_unchosen(project, context)
     if (
         context["__set_up_now"] == "done"
     ):  # the project is elsewhere: cruft compares what is written
@@ -75,13 +80,17 @@ def main(context: dict[str, Any]) -> int:
     return 0
 
 
-def remove_unchosen(project: Path, package: str, interface: str) -> None:
-    """Remove the files of the interface that was not chosen."""
-    for name, files in (("pages", PAGES), ("api", API)):
-        if name not in interface:
-            for file in files.format(package=package).split():
-                path = project / file
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+def remove_unchosen(project: Path, context: dict[str, Any]) -> None:
+    """Remove the files of what was not chosen."""
+    files = [file for name, file in CI.items() if name != context["ci"]]
+    if context["__database"] not in SERVERS:
+        files.append(".devcontainer/compose.yaml")
+    for name, interface in (("pages", PAGES), ("api", API)):
+        if name not in context["interface"]:
+            files += interface.format(package=context["project_slug"]).split()
+    for file in files:
+        path = project / file
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_env(path: Path, database_url: str) -> None:

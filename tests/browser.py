@@ -49,6 +49,11 @@ def program(name: str) -> str:
     )
 
 
+def npm_install(folder: Path, *packages: str) -> None:
+    options = ["--silent", "--no-audit", "--no-fund", "--prefer-offline", "--prefix"]
+    subprocess.run([program("npm"), "install", *options, str(folder), *packages], check=True)
+
+
 def launch_options() -> dict[str, object]:
     """Debian's Chromium. As root, it can't have a sandbox."""
     args = ["--no-sandbox"] if os.getuid() == 0 else []
@@ -63,9 +68,7 @@ class Checkers:
     seen: set[str] = field(default_factory=set)
 
     def install(self) -> None:
-        options = ["--silent", "--no-audit", "--no-fund", "--prefer-offline", "--prefix"]
-        command = [program("npm"), "install", *options, str(self.folder), *PACKAGES]
-        subprocess.run(command, check=True)
+        npm_install(self.folder, *PACKAGES)
 
     def axe(self) -> str:
         return (self.folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")

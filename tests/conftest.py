@@ -17,13 +17,17 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pexpect
 import pytest
 import servers
+from pytest_cookies.plugin import Cookies
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
+
+Bake = Callable[..., Path]
 
 # Of the machine's environment, what a new user's shell would not have.
 UNUSUAL = re.compile(
@@ -210,6 +214,22 @@ def project(new_user: Callable[[], User]) -> Project:
 def fresh_project(user: User) -> Project:
     """A project with default answers, set up; to be changed at will."""
     return user.project()
+
+
+@pytest.fixture
+def bake(cookies: Cookies) -> Bake:
+    """A function that makes a project with these answers, and does not set it up."""
+
+    def make(**answers: Any) -> Path:  # noqa: ANN401
+        result = cookies.bake(extra_context={"set_up_now": False, **answers})
+        assert result.exception is None
+        return Path(result.project_path)
+
+    return make
+
+
+def text_files(project: Path) -> list[Path]:
+    return [path for path in project.rglob("*") if path.is_file() and ".git" not in path.parts]
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ GOOD = {
     "author_email": "you@example.com",
     "database_uri": "sqlite:///my_app.db",
     "interface": "pages+api",
+    "ci": "github",
     "license": "MIT",
     "set_up_now": "yes",
 }
@@ -78,6 +79,7 @@ def test_whatever_was_answered_the_set_up_is_recorded_as_done(answer: object, va
         ("database_uri", "my_app.db", "sqlite:///"),
         ("set_up_now", "perhaps", "neither yes nor no"),
         ("interface", "page", "none of pages+api, pages, api"),
+        ("ci", "travis", "none of github, gitlab, none"),
         ("license", "GPL", "none of MIT, BSD-3-Clause, Apache-2.0, none"),
     ],
 )

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import pytest
 from conftest import Project, User
-from servers import KINDS
 
 from answers import INTERFACES
 
@@ -64,21 +63,8 @@ def test_its_addresses_answer(project: Project) -> None:
         assert {path: get(path)[0] for path in ADDRESSES} == dict.fromkeys(ADDRESSES, 200)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("interface", INTERFACES)
-def test_each_interface_passes_its_own_checks(
-    kind: str, interface: str, new_uri: Callable[[str], str], user: User
-) -> None:
-    """With all lines and branches covered, and every warning an error."""
-    project = user.project(f"database_uri={new_uri(kind)}", f"interface={interface}")
-
-    for command in ("ruff format --check", "ruff check", "mypy", "pytest --cov"):
-        project.succeed("uv", "run", *command.split())
-
-
-def test_its_own_checks_pass(project: Project) -> None:
-    for command in ("ruff format --check", "ruff check", "mypy", "pytest", "pytest -n 2"):
-        project.succeed("uv", "run", *command.split())
+def test_its_tests_pass_in_several_processes(project: Project) -> None:
+    project.succeed("uv", "run", "pytest", "-n", "2")
 
 
 def test_every_query_and_warning_of_the_set_up_is_clean_under_warnings_as_errors(

