@@ -156,15 +156,15 @@ def database_steps(create: bool) -> None:
     Raises:
         SystemExit: one of them failed; the text, or the last line on stderr, says why.
     """
-    from flask.cli import NoAppException, ScriptInfo, load_dotenv
-    from sqlalchemy import inspect
-
     console, sys.stdout = sys.stdout, sys.stderr  # only the steps themselves are for the user
-    load_dotenv()
     try:
         with step("import the application", console):
-            app = ScriptInfo(os.environ["FLASK_APP"]).load_app()
-    except NoAppException as error:
+            from flask import cli
+            from sqlalchemy import inspect
+
+            cli.load_dotenv()
+            app = cli.ScriptInfo(os.environ["FLASK_APP"]).load_app()
+    except cli.NoAppException as error:
         # The driver can't be imported. The models can be written down all the same.
         os.environ["DATABASE_URL"] = "sqlite://"
         make_first_revision(console)
