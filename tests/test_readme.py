@@ -65,12 +65,13 @@ def test_ci_runs_the_second_command() -> None:
 FAKES = {
     "apt-get": 'echo "$@" >> "$0.log"; cp "$0" "${0%/*}/chromium"',
     "id": "echo 0",
+    "nginx": "",
     "npm": "",
     "python3": "mkdir -p .venv/bin; for name in pip uv; do ln -sf /bin/true .venv/bin/$name; done",
 }
 
 
-def test_ci_installs_the_browser_once(user: User, tools: Path) -> None:
+def test_ci_installs_what_is_missing_once(user: User, tools: Path) -> None:
     programs = user.home / "programs"
     programs.mkdir()
     for name in ("cp", "ln"):
