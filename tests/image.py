@@ -1,6 +1,6 @@
 """Does what a Dockerfile says without a container engine: the same steps, in folders of this machine.
 
-The network, the base images and the users are those of this machine; mounts are dropped.
+The network, the base images and the users are those of this machine, and so is the cache of uv.
 https://docs.docker.com/reference/dockerfile/
 """
 
@@ -22,9 +22,7 @@ from conftest import run
 # What the steps need of a base image, beside Python.
 PROGRAMS = ["bash", "chmod", "install", "sh"]
 # How this machine reaches the package index.
-NETWORK = re.compile(
-    "SSL_CERT_.*|UV_(CACHE|INDEX|DEFAULT_INDEX|SYSTEM_CERTS).*|.*_PROXY", re.IGNORECASE
-)
+NETWORK = re.compile("SSL_CERT_.*|UV_(INDEX|DEFAULT_INDEX|SYSTEM_CERTS).*|.*_PROXY", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,7 @@ def build(context: Path, folder: Path) -> Image:
     A stage is built at one and the same place, as in an engine, for a virtual environment can't be
     moved; only then it is put aside.
     """
+    cache = subprocess.check_output(["uv", "cache", "dir"], encoding="utf-8").strip()
     stages: dict[str, Image] = {}
     image = Image(folder / "image")
     name = ""
@@ -100,7 +99,8 @@ def build(context: Path, folder: Path) -> Image:
         elif instruction == "RUN":
             # Only root can give a folder away.
             command = re.sub(r"--(mount|owner|group)=\S+ ", "", rest)
-            done = run(["sh", "-c", image.here(command)], cwd=image.path, env=image.shell())
+            env = {**image.shell(), "UV_CACHE_DIR": cache}
+            done = run(["sh", "-c", image.here(command)], cwd=image.path, env=env)
             assert done.returncode == 0, f"{command}\n{done.stdout}"
         elif instruction == "USER":
             image = replace(image, user=rest)
@@ -139,9 +139,8 @@ def begin(base: str, stages: Mapping[str, Image], empty: Image) -> Image:
     for name in PROGRAMS:
         (programs / name).symlink_to(str(shutil.which(name)))
     (empty.root / "root").mkdir()
-    cache = subprocess.check_output(["uv", "cache", "dir"], encoding="utf-8").strip()
     ours = {name: value for name, value in os.environ.items() if NETWORK.fullmatch(name)}
-    environment = {**ours, "PATH": "/usr/local/bin", "HOME": "/root", "UV_CACHE_DIR": cache}
+    environment = {**ours, "PATH": "/usr/local/bin", "HOME": "/root"}
     return replace(empty, environment=environment)
 
 

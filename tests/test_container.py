@@ -178,6 +178,7 @@ def test_nothing_secret_and_nothing_of_development_is_in_the_image(composed: Com
     assert kept == {
         ".flaskenv",
         ".venv",
+        "LICENSE",
         "README.md",
         "gunicorn.conf.py",
         "migrations",
