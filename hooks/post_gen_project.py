@@ -62,6 +62,7 @@ def main(context: dict[str, Any]) -> int:
     sys.dont_write_bytecode = True
     import set_up
 
+    set_up.write_to_any_console()
     started_in = Path(os.environ.get("PWD", project.parent))
     if context["__set_up_now"] != "yes":
         print(f"\nThe project is written. To set it up, run:\n\n  {set_up.again(started_in)}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,21 @@ def test_files_name_no_folder_of_a_machine() -> None:
         text = text.replace(b"target=/root/.cache/uv", b"")  # in an image
         assert f"{Path.home()}/".encode() not in text, name
         assert f"{TEMPLATE}/".encode() not in text, name
+
+
+PAGES = sorted([*TEMPLATE.glob("*.md"), *(TEMPLATE / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_what_contributors_are_told_to_change_is_there() -> None:
+    text = (TEMPLATE / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names = re.findall(r"`([\w{}./]+/|[\w{}./]+\.\w+)`", text)
+
+    assert len(names) > 10
+    assert [name for name in names if not (TEMPLATE / name).exists()] == []

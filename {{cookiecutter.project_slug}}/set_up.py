@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import io
 import os
 import re
 import shlex
@@ -26,8 +27,9 @@ from pathlib import Path
 from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent
-BIN = ROOT / ".venv" / ("Scripts" if os.name == "nt" else "bin")
-UV = "uv.exe" if os.name == "nt" else "uv"
+WINDOWS = os.name == "nt"
+BIN = ROOT / ".venv" / ("Scripts" if WINDOWS else "bin")
+PYTHON, UV = ("python.exe", "uv.exe") if WINDOWS else ("python", "uv")
 DATABASE_STEPS = "--database-steps"
 CREATE = "--create-database"
 MISSING = 3  # the exit code where the server has no such database
@@ -103,7 +105,7 @@ def set_up(create: bool = False) -> None:
 def install_packages(environment: Mapping[str, str]) -> None:
     """Run `uv sync`, with the uv that is there or one that pip brings."""
     with tempfile.TemporaryDirectory() as folder:
-        uv = environment.get("UV") or shutil.which("uv") or shutil.which(BIN / UV)
+        uv = environment.get("UV") or shutil.which("uv") or shutil.which(str(BIN / UV))
         if not uv:
             pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
             try:
@@ -137,13 +139,13 @@ def sync(uv: str, environment: Mapping[str, str]) -> None:
 
 def migrate_database(environment: Mapping[str, str], create: bool) -> None:
     """Run `database_steps` with the project's own Python."""
-    command = [str(BIN / "python"), __file__, DATABASE_STEPS, *([CREATE] if create else [])]
+    command = [str(BIN / PYTHON), __file__, DATABASE_STEPS, *([CREATE] if create else [])]
     with tempfile.TemporaryFile() as errors:
         done = subprocess.run(  # noqa: S603
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stderr=errors
         )
         errors.seek(0)
-        output = errors.read().decode(errors="replace")
+        output = errors.read().decode("utf-8", errors="replace")
     if done.returncode == MISSING:
         raise MissingDatabase(summary(output))
     if done.returncode:
@@ -156,6 +158,8 @@ def database_steps(create: bool) -> None:
     Raises:
         SystemExit: one of them failed; the text, or the last line on stderr, says why.
     """
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(encoding="utf-8")  # as the parent reads it
     console, sys.stdout = sys.stdout, sys.stderr  # only the steps themselves are for the user
     try:
         with step("import the application", console):
@@ -253,6 +257,21 @@ def start_git(environment: Mapping[str, str]) -> None:
         print("    Nothing is committed: git does not know who you are (git config user.name).")
 
 
+def write_to_any_console() -> None:
+    """Print a question mark for what the console's encoding lacks: in a pipe on Windows, a lot."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def marks(console: TextIO) -> tuple[str, str]:
+    """Of a step that was done, and of one that failed."""
+    try:
+        "✓✗".encode(console.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "+", "!"
+    return "✓", "✗"
+
+
 @contextlib.contextmanager
 def step(name: str, console: TextIO | None = None) -> Iterator[None]:
     """Print the step with the seconds that it took; on a terminal also while it is under way."""
@@ -270,10 +289,10 @@ def step(name: str, console: TextIO | None = None) -> Iterator[None]:
     display = threading.Thread(target=show_life, daemon=True)
     if console.isatty():
         display.start()
-    mark = "✗"
+    done, mark = marks(console)
     try:
         yield
-        mark = "✓"
+        mark = done
     finally:
         over.set()
         if display.ident:
@@ -333,7 +352,7 @@ def next_steps(started_in: Path) -> str:
     if started_in != ROOT:
         steps.append((f"cd {quoted(seen_from(started_in, ROOT))}", ""))
     if not shutil.which("uv"):
-        activate = r".venv\Scripts\activate" if os.name == "nt" else ". .venv/bin/activate"
+        activate = r".venv\Scripts\activate" if WINDOWS else ". .venv/bin/activate"
         steps.append((activate, "uv was installed there"))
     steps.append(("uv run flask run", "http://127.0.0.1:5000"))
     steps.append(("uv run pytest", "the tests, on a database of their own"))
@@ -361,10 +380,11 @@ def seen_from(folder: Path, path: Path) -> str:
 
 def quoted(path: str) -> str:
     """The path as one argument of a shell."""
-    return f'"{path}"' if os.name == "nt" else shlex.quote(path)
+    return subprocess.list2cmdline([path]) if WINDOWS else shlex.quote(path)
 
 
 if __name__ == "__main__":
+    write_to_any_console()
     if DATABASE_STEPS in sys.argv:
         database_steps(CREATE in sys.argv)
     else:

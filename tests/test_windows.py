@@ -1,0 +1,121 @@
+"""Windows, as far as it can be had on another system: its consoles, its paths, its ends of lines."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+from pathlib import Path, PureWindowsPath
+
+import pytest
+from conftest import PROJECT, TEMPLATE, Project, User, load, run
+
+from answers import LONGEST_SLUG
+
+C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+NOT_ALLOWED = re.compile(r'[<>:"|?*\\\x00-\x1f]|[ .]$')
+LONGEST_PATH = 260  # characters
+MODULES = [
+    "answers.py",
+    "database_uri.py",
+    "hooks",
+    str((PROJECT / "set_up.py").relative_to(TEMPLATE)),
+]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "settings", "name"),
+    [
+        ("cp1252", {"PYTHONIOENCODING": "cp1252"}, "Été 日本 🎉"),
+        ("cp437", {"PYTHONIOENCODING": "cp437"}, "Été 日本 🎉"),
+        ("ascii", C_LOCALE, "My App"),  # there Python itself can't read other arguments
+    ],
+)
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_console_with_few_characters_is_enough(
+    user: User, encoding: str, settings: dict[str, str], name: str, fails: bool
+) -> None:
+    user.env |= {"PYTHONUTF8": "0", **settings}
+    folder = "ascii/" if encoding == "ascii" else "日本/"
+    uri = f"sqlite:///{folder * fails}data.db"
+
+    done = subprocess.run(
+        [
+            "cookiecutter",
+            str(TEMPLATE),
+            "--no-input",
+            f"project_name={name}",
+            f"database_uri={uri}",
+        ],
+        cwd=user.folder,
+        env=user.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding=encoding,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    shown = name.encode(encoding, "replace").decode(encoding)
+    assert f"Setting up {shown}\n" in done.stdout
+    assert "  + flask db init " in done.stdout
+    assert ("  + flask db check " in done.stdout) != fails
+    assert ("DATABASE_URL in .env." in done.stdout) == fails
+
+
+def test_a_failed_step_has_a_mark_on_any_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up = load(PROJECT / "set_up.py", monkeypatch)
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+
+    with pytest.raises(ZeroDivisionError), set_up.step("divide", console):
+        raise ZeroDivisionError
+
+    console.seek(0)
+    assert console.read().startswith("  ! divide ")
+
+
+def test_commands_are_printed_as_windows_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up = load(PROJECT / "set_up.py", monkeypatch)
+    monkeypatch.setattr(set_up, "WINDOWS", True)
+    monkeypatch.setenv("PATH", os.devnull)
+
+    assert set_up.quoted(r"my_app\set_up.py") == r"my_app\set_up.py"
+    assert set_up.quoted(r"C:\My Files\my_app") == r'"C:\My Files\my_app"'
+    assert "  .venv\\Scripts\\activate " in set_up.next_steps(PROJECT)
+
+
+def test_nothing_that_windows_lacks_is_called() -> None:
+    done = run(["mypy", "--platform", "win32", *MODULES], cwd=TEMPLATE, env=os.environ)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_application_calls_nothing_that_windows_lacks(project: Project) -> None:
+    project.succeed("uv", "run", "mypy", "--platform", "win32")
+
+
+def test_names_of_files_are_allowed_and_not_too_long() -> None:
+    listed = run(["git", "ls-files"], cwd=TEMPLATE, env=os.environ).stdout.splitlines()
+
+    longest = "x" * LONGEST_SLUG
+    for name in listed:
+        rendered = PureWindowsPath(name.replace("{{cookiecutter.project_slug}}", longest))
+        assert not any(NOT_ALLOWED.search(part) for part in rendered.parts), name
+        assert len(str(rendered)) < LONGEST_PATH - 60, name  # that of the folder around it
+    assert len({name.lower() for name in listed}) == len(listed)
+
+
+def test_ends_of_lines_are_the_same_everywhere(user: User, repository: Path) -> None:
+    clone = user.home / "clone"
+    cloned = user.run(
+        "git", "-c", "core.autocrlf=true", "clone", "--quiet", str(repository), str(clone)
+    )
+    assert cloned.returncode == 0, cloned.stdout
+
+    made = user.cookiecutter("--no-input", "set_up_now=no", template=clone)
+
+    assert made.returncode == 0, made.stdout
+    written = [path for path in (user.folder / "my_app").rglob("*") if path.is_file()]
+    assert written
+    assert [path for path in written if b"\r" in path.read_bytes()] == []
