@@ -6,6 +6,7 @@ import io
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path, PureWindowsPath
 
 import pytest
@@ -37,31 +38,37 @@ def test_a_console_with_few_characters_is_enough(
     user: User, encoding: str, settings: dict[str, str], name: str, fails: bool
 ) -> None:
     user.env |= {"PYTHONUTF8": "0", **settings}
-    folder = "ascii/" if encoding == "ascii" else "日本/"
-    uri = f"sqlite:///{folder * fails}data.db"
+    folder = "missing" if encoding == "ascii" else "日本"
+    uri = f"sqlite:///{folder}/data.db" if fails else "sqlite:///data.db"
 
-    done = subprocess.run(
-        [
-            "cookiecutter",
-            str(TEMPLATE),
-            "--no-input",
-            f"project_name={name}",
-            f"database_uri={uri}",
-        ],
-        cwd=user.folder,
-        env=user.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding=encoding,
-    )
+    def type_in(*command: str | Path) -> str:
+        done = subprocess.run(
+            command,
+            cwd=user.folder,
+            env=user.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding=encoding,
+        )
+        assert done.stderr == ""
+        return done.stdout
 
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    shown = name.encode(encoding, "replace").decode(encoding)
-    assert f"Setting up {shown}\n" in done.stdout
-    assert "  + flask db init " in done.stdout
-    assert ("  + flask db check " in done.stdout) != fails
-    assert ("DATABASE_URL in .env." in done.stdout) == fails
+    answers = f"project_name={name}", f"database_uri={uri}"
+    output = type_in("cookiecutter", TEMPLATE, "--no-input", *answers)
+
+    assert f"Setting up {legible(name, encoding)}\n" in output
+    assert "  + flask db init " in output
+    assert ("  + flask db check " in output) != fails
+    if fails:
+        (set_up,) = user.folder.glob("*/set_up.py")
+        for said in (output, type_in(sys.executable, set_up)):
+            assert f"/{legible(folder, encoding)}/data.db" in said
+            assert "DATABASE_URL in .env." in said
+
+
+def legible(text: str, encoding: str) -> str:
+    """The text as a console shows it."""
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def test_a_failed_step_has_a_mark_on_any_console(monkeypatch: pytest.MonkeyPatch) -> None:
