@@ -1,4 +1,4 @@
-"""docs/deploying.md tells the truth: its files are run or checked, and a deploy fails no request."""
+"""docs/deploying*.md tell the truth: their files are run or checked, and a deploy fails no request."""
 
 from __future__ import annotations
 
@@ -31,11 +31,16 @@ from test_command_line import IDENTITY
 from test_docs import MODELS, SECTIONS, edit, finish
 from test_migrating import engine_of
 
-PAGE = (TEMPLATE / "docs" / "deploying.md").read_text(encoding="utf-8")
-# The files on that page, by name.
-FILES: dict[str, str] = dict(
-    re.findall(r"^```\w+\n# (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-)
+PAGES = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in (TEMPLATE / "docs").glob("deploying*.md")
+}
+# The files on those pages, by name.
+FILES: dict[str, str] = {
+    name: text
+    for page in PAGES.values()
+    for name, text in re.findall(r"^```\w+\n# (\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+}
 IMAGE = (TEMPLATE / "{{cookiecutter.project_slug}}" / "Dockerfile").read_text(encoding="utf-8")
 FIRST_STEP = "First step: nullable, and new rows have it"
 NGINX = """
