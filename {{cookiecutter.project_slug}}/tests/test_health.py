@@ -9,6 +9,8 @@ from conftest import NewApp
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from {{ cookiecutter.project_slug }}.database import db, revisions
 
@@ -81,3 +83,34 @@ def test_a_database_that_does_not_answer_is_not_ready(new_app: NewApp) -> None:
 
     assert response.status_code == 503
     assert response.json == {"status": "error", "reason": "the database does not answer"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError(None, None, Exception()), PoolTimeout()],
+    ids=["no connection", "all connections in use"],
+)
+def test_while_the_database_is_gone_a_request_may_be_tried_again(
+    new_app: NewApp, error: Exception
+) -> None:
+    app = new_app()
+
+    @app.get("/asks")
+    def asks() -> str:
+        raise error
+
+    response = app.test_client().get("/asks")
+
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "60"
+    assert "The database does not answer." in response.text
+
+
+def test_a_statement_that_the_database_refuses_is_a_mistake_of_ours(new_app: NewApp) -> None:
+    app = new_app(TESTING=False)
+
+    @app.get("/asks")
+    def asks() -> str:
+        raise OperationalError("SELECT 1 FROM nothing", None, Exception())
+
+    assert app.test_client().get("/asks").status_code == 500

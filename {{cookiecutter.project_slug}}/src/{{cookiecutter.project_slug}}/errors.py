@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, current_app
 {%- if "pages" in cookiecutter.interface %}, render_template{% endif %}
 {%- if cookiecutter.interface == "pages+api" %}, request{% endif %}
-{%- if "pages" in cookiecutter.interface %}
+from sqlalchemy import exc
 from werkzeug import Response
-{%- endif %}
 from werkzeug.exceptions import HTTPException
-{%- if "pages" in cookiecutter.interface %}, SecurityError{% endif %}
+{%- if "pages" in cookiecutter.interface %}, SecurityError{% endif %}, ServiceUnavailable
 {%- if "api" in cookiecutter.interface %}
 
 from . import api
@@ -18,6 +17,26 @@ from . import api
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, {{ "show" if "pages" in cookiecutter.interface else "api.problem" }})
+    for error in (exc.InterfaceError, exc.OperationalError, exc.TimeoutError):
+        app.register_error_handler(error, _say_unavailable)
+
+
+def _say_unavailable(
+    error: exc.InterfaceError | exc.OperationalError | exc.TimeoutError,
+) -> Response:
+    """Where the database is gone or all connections are in use, another try may succeed.
+
+    Raises:
+        Exception: the error itself, where the database has refused a statement.
+    """
+    if not isinstance(error, exc.TimeoutError):
+        is_connected = error.statement is not None and not error.connection_invalidated
+        if is_connected:
+            raise error
+    current_app.logger.error("The database does not answer", exc_info=error)
+    return {{ "show" if "pages" in cookiecutter.interface else "api.problem" }}(
+        ServiceUnavailable("The database does not answer. Try again in a minute.", retry_after=60)
+    )
 {%- if "pages" in cookiecutter.interface %}
 
 
