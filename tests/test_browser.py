@@ -273,6 +273,7 @@ def test_a_revision_that_is_added_is_applied_by_a_button(
         page.get_by_role("button").click()
         expect(heading(page)).to_have_text("My App")
         expect(page.get_by_role("definition").last).to_contain_text(revision)
+        page.wait_for_load_state("networkidle")  # the server ends here
 
 
 def test_a_database_whose_folder_is_missing_is_made_once_there_is_one(
@@ -289,6 +290,7 @@ def test_a_database_whose_folder_is_missing_is_made_once_there_is_one(
         path.parent.mkdir()
         page.get_by_role("button").click()
         expect(heading(page)).to_have_text("My App")
+        page.wait_for_load_state("networkidle")  # the server ends here
 
 
 def test_a_database_that_a_server_lacks_is_created_by_a_button(
@@ -307,6 +309,7 @@ def test_a_database_that_a_server_lacks_is_created_by_a_button(
         expect(heading(page)).to_have_text("My App")
         page.get_by_role("link", name="Notes", exact=True).click()
         expect(page.get_by_role("link", name="Welcome")).to_be_visible()
+        page.wait_for_load_state("networkidle")  # the server ends here
 
 
 # A form that no page has: to an address that takes none, or larger than what is taken.

@@ -106,6 +106,19 @@ def test_while_the_database_is_gone_a_request_may_be_tried_again(
     assert "The database does not answer." in response.text
 
 
+def test_an_answer_is_sent_although_the_database_has_gone_since(new_app: NewApp) -> None:
+    app = new_app()
+
+    @app.get("/asks")
+    def asks() -> str:
+        connection = db.session.connection().connection.driver_connection
+        assert connection
+        connection.close()
+        return "answer"
+
+    assert [app.test_client().get("/asks").text for _ in range(2)] == ["answer"] * 2
+
+
 def test_a_statement_that_the_database_refuses_is_a_mistake_of_ours(new_app: NewApp) -> None:
     app = new_app(TESTING=False)
 

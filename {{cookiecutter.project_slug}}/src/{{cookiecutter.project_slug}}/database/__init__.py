@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 import os
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +12,14 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Enum, MetaData, String, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, registry
 
 from ..config import PROJECT_ROOT
 from . import engine, queries, server
 from .types import UtcDateTime
+
+log = logging.getLogger(__name__)
 
 # Constraints need names that are the same on every database, or no revision can drop them.
 # https://alembic.sqlalchemy.org/en/latest/naming.html
@@ -60,7 +64,17 @@ def init_app(app: Flask) -> None:
     options = {"connect_args": server.time_limits(url), "pool_pre_ping": ping}
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     db.init_app(app)
+    app.teardown_appcontext(_close)  # before that of Flask-SQLAlchemy
     migrate.init_app(app)
     with app.app_context():
         engine.configure(db.engine)
         queries.init_app(app, db.engine)
+
+
+def _close(error: BaseException | None) -> None:
+    """End the transaction. It doesn't matter to a finished answer that the server has gone since."""
+    try:
+        db.session.close()
+    except DBAPIError:
+        log.warning("The database was gone before the end of the request", exc_info=True)
+        db.session().invalidate()
