@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from conftest import Project
 from servers import KINDS, Server, driver_named, snapshot
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
+
+Make = Callable[[str], tuple[Project, str]]
 
 ISOLATION = '''
 import pytest
@@ -195,3 +198,18 @@ def test_a_database_url_that_cannot_be_used_is_explained(
     assert done.returncode != 0
     assert says in done.stdout
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_oldest_packages_that_are_allowed_will_do(kind: str, on: Make) -> None:
+    project, _ = on(kind)
+    (project.path / "uv.lock").unlink()
+
+    project.succeed("uv", "sync", "--resolution", "lowest-direct")
+
+    bounds = tomllib.loads((project.path / "pyproject.toml").read_text())["project"]["dependencies"]
+    (flask,) = (bound for bound in bounds if bound.startswith("flask>="))
+    installed = project.succeed("uv", "pip", "freeze")
+    assert flask.replace(">=", "==") in installed.lower().splitlines()
+    project.succeed("uv", "run", "--no-sync", "pytest")
+    project.succeed("uv", "run", "--no-sync", "flask", "db", "check")

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import URL
 from sqlalchemy.engine import Dialect
@@ -93,7 +94,7 @@ def lint(wanted: Sequence[str] = ()) -> list[Finding]:
     """Look through these revisions, or through all.
 
     Raises:
-        alembic.util.CommandError: there is no such revision.
+        CommandError: there is no such revision, or squawk has failed.
     """
     directory = ScriptDirectory(current_app.extensions["migrate"].directory)
     scripts: list[Script] = (
@@ -160,7 +161,11 @@ def _own_list(text: str, url: URL) -> Iterator[Danger]:
 
 
 def _squawk(texts: Mapping[str, str]) -> dict[str, list[Danger]]:
-    """The rules that each text breaks, and why they are there."""
+    """The rules that each text breaks, and why they are there.
+
+    Raises:
+        CommandError: squawk has failed.
+    """
     beside = shutil.which("squawk", path=str(Path(sys.executable).parent))
     program = beside or shutil.which("squawk") or "squawk"
     found: dict[str, list[Danger]] = {name: [] for name in texts}
@@ -173,7 +178,15 @@ def _squawk(texts: Mapping[str, str]) -> dict[str, list[Danger]]:
             capture_output=True,
             text=True,
         )
-    for one in json.loads(done.stdout):
+    try:
+        dangers = json.loads(done.stdout)
+    except ValueError as error:
+        said = " ".join(done.stderr.split())
+        raise CommandError(
+            f"squawk could not look through the revisions: {said} An older one may not know all"
+            " options; to install the newest: uv sync --upgrade-package squawk-cli"
+        ) from error
+    for one in dangers:
         found[one["file"]].append(
             (one["rule_name"], f"{one['message']} {one['help'] or ''}".strip())
         )
