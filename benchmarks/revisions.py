@@ -128,13 +128,7 @@ def name_of(server: Server) -> str:
 def measure_all(name: str, uri: str, server: Server | None) -> None:
     """Make a project on the database, measure in it, and print the rows of the table."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            ["cookiecutter", TEMPLATE, "--no-input", "--output-dir", folder, f"database_uri={uri}"],
-            check=True,
-            env=os.environ | {"SET_UP_STRICT": "1"},
-            stdout=subprocess.DEVNULL,
-        )
-        project = Path(folder) / "my_app"
+        project = make_project(folder, uri)
         run(project, "flask", "db", "init", "--directory", FOLDERS["stock"], "--template", "flask")
         for revisions, rounds in ROUNDS.items():
             write_revisions(project, revisions)
@@ -148,6 +142,17 @@ def measure_all(name: str, uri: str, server: Server | None) -> None:
                 row(name, revisions, upgrade, sided["ours"], sided["stock"])
                 if server is None and BARE in sided:
                     row(f"{name}, {BARE}", revisions, upgrade, sided["ours"], sided[BARE])
+
+
+def make_project(folder: str | Path, uri: str) -> Path:
+    """Make a project on the database, in this folder."""
+    subprocess.run(
+        ["cookiecutter", TEMPLATE, "--no-input", "--output-dir", folder, f"database_uri={uri}"],
+        check=True,
+        env=os.environ | {"SET_UP_STRICT": "1"},
+        stdout=subprocess.DEVNULL,
+    )
+    return Path(folder) / "my_app"
 
 
 def measure_one(project: Path, side: str, revisions: int, times: dict[str, Times]) -> None:

@@ -188,6 +188,8 @@ def main() -> None:
 
 def measure_all(folder: Path, uri: str, parts: list[str]) -> Measured:
     """Make a project and the bare application, and measure both, and the project without parts."""
+    from revisions import make_project
+
     project = make_project(folder, uri)
     sides = make_sides(folder, project, parts)
     config = project / "gunicorn.conf.py"
@@ -219,16 +221,6 @@ def measure_all(folder: Path, uri: str, parts: list[str]) -> Measured:
                 one.load(action, SECONDS / 2)
             measured["worker", "memory, MB"][name].append(one.memory())
     return measured
-
-
-def make_project(folder: Path, uri: str) -> Path:
-    subprocess.run(
-        ["cookiecutter", TEMPLATE, "--no-input", "--output-dir", folder, f"database_uri={uri}"],
-        check=True,
-        env=os.environ | {"SET_UP_STRICT": "1"},
-        stdout=subprocess.DEVNULL,
-    )
-    return folder / "my_app"
 
 
 def make_sides(folder: Path, project: Path, parts: list[str]) -> dict[str, Side]:

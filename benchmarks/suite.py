@@ -84,15 +84,11 @@ def new_database(server: Server) -> str:
 
 def measure(database: str, uri: str) -> None:
     """Make a project on the database, and print the rows of the table."""
+    from revisions import make_project
+
     times: Times = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            ["cookiecutter", TEMPLATE, "--no-input", "--output-dir", folder, f"database_uri={uri}"],
-            check=True,
-            env=os.environ | {"SET_UP_STRICT": "1"},
-            stdout=subprocess.DEVNULL,
-        )
-        project = Path(folder) / "my_app"
+        project = make_project(folder, uri)
         run(project, TESTS.format(number=1, fixture="app"), "app")  # compiles what is imported
         for number, rounds in NUMBERS.items():
             for _ in range(rounds):

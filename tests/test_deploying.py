@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -12,18 +11,16 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from configparser import ConfigParser
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import pytest
 import yaml
+from clients import GOOD, Clients, wait_until
 from conftest import TEMPLATE, Project, User, get, run
 from servers import skip
 from sqlalchemy import inspect
@@ -65,13 +62,6 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     return port
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @dataclass
@@ -125,63 +115,6 @@ class Nginx:
         old = self.workers()
         self.process.send_signal(signal.SIGHUP)
         wait_until(lambda: bool(self.workers()) and not self.workers() & old)
-
-
-@dataclass
-class Clients:
-    """Visitors and programs, who never stop reading and writing."""
-
-    port: int
-    answers: int = 0
-    written: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def at_work(self, number: int = 3) -> Iterator[None]:
-        over = threading.Event()
-
-        def work() -> None:
-            while not over.is_set():
-                self.ask("GET", "/notes/", 200)
-                self.ask("POST", "/api/notes", 201)
-                self.ask("GET", "/api/notes", 200)
-
-        threads = [threading.Thread(target=work) for _ in range(number)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            for thread in threads:
-                thread.join()
-
-    def go_on(self) -> None:
-        """Wait until they have seen what the balancer does now."""
-        before = self.answers
-        wait_until(lambda: self.answers > before + 20)
-
-    def ask(self, method: str, path: str, expected: int) -> None:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
-        note = json.dumps({"title": "Milk", "body": "Two litres", "tags": []})
-        try:
-            connection.request(
-                method,
-                path,
-                body=note if method == "POST" else None,
-                headers={"Content-Type": "application/json"},
-            )
-            response = connection.getresponse()
-            text = response.read().decode()
-            if response.status != expected:
-                self.failures.append(f"{method} {path} {response.status} {text}")
-        except (OSError, HTTPException) as error:
-            self.failures.append(f"{method} {path} {error!r}")
-        else:
-            self.answers += 1
-            self.written += method == "POST"
-        finally:
-            connection.close()
 
 
 @contextmanager
@@ -270,11 +203,12 @@ def test_a_rolling_deploy_fails_no_request(
                 clients.go_on()
 
     assert clients.failures == []
+    assert {*clients.answers} == GOOD
     columns = {column["name"]: column for column in inspect(engine_of(uri)).get_columns("note")}
     assert not columns["updated_at"]["nullable"]
     with engine_of(uri).connect() as connection:
         (written,) = connection.exec_driver_sql("SELECT count(*) FROM note WHERE title = 'Milk'")
-    assert written == (clients.written,)
+    assert written == (clients.answers["POST", 201],)
 
 
 @dataclass
@@ -370,6 +304,7 @@ def test_a_plain_server_is_deployed_to_without_a_failed_request(user: User, serv
         clients.go_on()
 
     assert clients.failures == []
+    assert {*clients.answers} == GOOD
     assert first != second
     restarts = (server / "sudo.log").read_text(encoding="utf-8").splitlines()
     assert restarts == ["systemctl restart my_app"] * 2

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.client import HTTPConnection
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
+from clients import GOOD, Clients, wait_until
 from conftest import Project, get
 from sqlalchemy import make_url, text
 from test_migrating import engine_of
 
 Make = Callable[[str], tuple[Project, str]]
-NOTE = json.dumps({"title": "Milk", "tags": ["home", "shop"]})
 LONGEST = 5  # seconds for an answer, whatever happens to the database
 RECOVERY = 10  # seconds after the database is back
 
@@ -67,56 +63,6 @@ class Proxy:
         self._listen()
 
 
-@dataclass
-class Visitors:
-    """Several at a time, who read and write without a pause."""
-
-    port: int
-    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
-    slowest: float = 0.0
-    failures: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def at_work(self, number: int = 4) -> Iterator[None]:
-        over = threading.Event()
-
-        def work() -> None:
-            while not over.is_set():
-                self.ask("GET", "/notes/")
-                self.ask("POST", "/api/notes")
-
-        threads = [threading.Thread(target=work) for _ in range(number)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            for thread in threads:
-                thread.join()
-
-    def ask(self, method: str, path: str) -> None:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
-        started = time.monotonic()
-        try:
-            body = NOTE if method == "POST" else None
-            connection.request(method, path, body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            response.read()
-            self.answers[method, response.status] += 1
-        except OSError as error:
-            self.failures.append(repr(error))
-        finally:
-            connection.close()
-        self.slowest = max(self.slowest, time.monotonic() - started)
-
-    def look(self, seconds: float) -> Counter[tuple[str, int]]:
-        """The answers of the next seconds."""
-        before = self.answers.copy()
-        time.sleep(seconds)
-        return self.answers - before
-
-
 @pytest.mark.parametrize("kind", ["postgresql", "mysql"])
 def test_a_database_that_is_gone_for_a_while_is_waited_for_by_nobody(kind: str, on: Make) -> None:
     project, uri = on(kind)
@@ -128,31 +74,29 @@ def test_a_database_that_is_gone_for_a_while_is_waited_for_by_nobody(kind: str, 
     serving = Project(project.path, {**project.env, **settings})
     with serving.listen("gunicorn") as port:
         assert get(port, "/readyz")[0] == 200
-        visitors = Visitors(port)
-        with visitors.at_work():
-            assert {*visitors.look(2)} == {("GET", 200), ("POST", 201)}
+        clients = Clients(port)
+        with clients.at_work(4):
+            assert {*clients.go_on()} == GOOD
 
             proxy.cut()
             time.sleep(1)
             assert get(port, "/readyz")[0] == 503
             assert get(port, "/healthz")[0] == 200
-            assert {*visitors.look(2)} == {("GET", 503), ("POST", 503)}
+            assert {*clients.go_on()} == {("GET", 503), ("POST", 503)}
 
             proxy.mend()
-            deadline = time.monotonic() + RECOVERY
-            while get(port, "/readyz")[0] != 200:
-                assert time.monotonic() < deadline
-            assert {*visitors.look(2)} >= {("GET", 200), ("POST", 201)}
-            assert {*visitors.look(1)} == {("GET", 200), ("POST", 201)}
+            wait_until(lambda: get(port, "/readyz")[0] == 200, RECOVERY)
+            clients.go_on()
+            assert {*clients.go_on()} == GOOD
 
-    assert visitors.failures == []
-    assert {status for _, status in visitors.answers} == {200, 201, 503}
-    assert visitors.slowest < LONGEST
+    assert clients.failures == []
+    assert {*clients.answers} == GOOD | {("GET", 503), ("POST", 503)}
+    assert clients.slowest < LONGEST
     with engine_of(uri).connect() as connection:
         notes = connection.scalar(text("SELECT count(*) FROM note WHERE title = 'Milk'"))
         tags = connection.scalar(text("SELECT count(*) FROM note_tag"))
         welcome = connection.scalar(text("SELECT count(*) FROM note WHERE title <> 'Milk'"))
     # One that was cut off while it committed may have been written.
-    assert visitors.answers["POST", 201] <= notes
-    assert notes <= visitors.answers["POST", 201] + visitors.answers["POST", 503]
+    assert clients.answers["POST", 201] <= notes
+    assert notes <= clients.answers["POST", 201] + clients.answers["POST", 503]
     assert 0 <= tags - 2 * notes <= 2 * welcome

@@ -1,0 +1,75 @@
+"""Visitors and programs, who read and write without a pause while something happens to the application."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+
+NOTE = json.dumps({"title": "Milk", "body": "Two litres", "tags": ["home", "shop"]})
+GOOD = {("GET", 200), ("POST", 201)}
+
+Answers = Counter[tuple[str, int]]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@dataclass
+class Clients:
+    """Several at a time."""
+
+    port: int
+    answers: Answers = field(default_factory=Counter)  # by method and status
+    slowest: float = 0.0  # seconds
+    failures: list[str] = field(default_factory=list)  # requests without an answer
+
+    @contextmanager
+    def at_work(self, number: int = 3) -> Iterator[None]:
+        over = threading.Event()
+
+        def work() -> None:
+            while not over.is_set():
+                self.ask("GET", "/notes/")
+                self.ask("POST", "/api/notes")
+                self.ask("GET", "/api/notes")
+
+        threads = [threading.Thread(target=work) for _ in range(number)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+
+    def ask(self, method: str, path: str) -> None:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        started = time.monotonic()
+        try:
+            body = NOTE if method == "POST" else None
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            response.read()
+            self.answers[method, response.status] += 1
+        except (OSError, HTTPException) as error:
+            self.failures.append(f"{method} {path} {error!r}")
+        finally:
+            connection.close()
+        self.slowest = max(self.slowest, time.monotonic() - started)
+
+    def go_on(self, number: int = 20) -> Answers:
+        """Wait until they have got so many answers more, and return those."""
+        before = self.answers.copy()
+        wait_until(lambda: self.answers.total() > before.total() + number)
+        return self.answers - before
