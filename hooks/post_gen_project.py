@@ -49,10 +49,8 @@ def main(context: dict[str, Any]) -> int:
     """
     project = Path.cwd()
     remove_unchosen(project, context)
-    if (
-        context["__set_up_now"] == "done"
-    ):  # the project is elsewhere: cruft compares what is written
-        return 0
+    if context["__set_up_now"] == "done":
+        return 0  # the project is elsewhere: cruft compares what is written
     # The answers hold it without its password: cookiecutter records them.
     full = os.environ.pop("COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI", None)
     write_env(project / ".env", full or context["database_uri"])

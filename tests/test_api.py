@@ -56,9 +56,8 @@ def api(
     request: pytest.FixtureRequest, new_user: Callable[[], User], new_uri: Callable[[str], str]
 ) -> Iterator[Api]:
     uri = new_uri(request.param)
-    if (
-        request.param == "mysql"
-    ):  # to compare texts as newer servers do: some characters are nothing
+    if request.param == "mysql":
+        # To compare texts as newer servers do: some characters are nothing.
         mysql: Server = request.getfixturevalue("mysql")
         mysql.run(f"ALTER DATABASE {make_url(uri).database} COLLATE utf8mb4_unicode_520_ci")
     made = new_user().project(f"database_uri={uri}")
