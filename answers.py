@@ -8,7 +8,8 @@ import keyword
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ FULL_DATABASE_URI = "COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI"  # a variable of t
 INTERFACES = ("pages+api", "pages", "api")
 CI = ("github", "gitlab", "none")
 LICENSES = ("MIT", "BSD-3-Clause", "Apache-2.0", "none")
+CHOICES = {"interface": INTERFACES, "ci": CI, "license": LICENSES}
 YES = ("yes", "y", "true", "t", "1", "on")
 NO = ("no", "n", "false", "f", "0", "off")
 DONE = "done"  # what is recorded of set_up_now: the project is there
@@ -91,8 +93,8 @@ def check(context: dict[str, Any], question: str) -> str:
         # the recorded answers, but no private variable. A --replay hands on all of them.
         context[question] = DONE
         return DONE if answer == DONE else yes_or_no(answer)
-    if CHECKS[question] is of_yes_or_no:
-        context[question] = yes_or_no(answer)
+    if question in CHOICES:
+        context[question] = chosen(CHOICES[question], answer)
     return ""
 
 
@@ -220,16 +222,8 @@ def of_email(answer: object) -> str:
     return of_text(answer)
 
 
-def of_interface(answer: object) -> str:
-    return "" if answer in INTERFACES else f"is none of {', '.join(INTERFACES)}."
-
-
-def of_ci(answer: object) -> str:
-    return "" if answer in CI else f"is none of {', '.join(CI)}."
-
-
-def of_license(answer: object) -> str:
-    return "" if answer in LICENSES else f"is none of {', '.join(LICENSES)}."
+def of_choice(choices: Sequence[str], answer: object) -> str:
+    return "" if chosen(choices, answer) else f"is none of {', '.join(choices)}."
 
 
 def of_yes_or_no(answer: object) -> str:
@@ -246,11 +240,15 @@ CHECKS: dict[str, Callable[[object], str]] = {
     "description": of_text,
     "author_name": of_text,
     "author_email": of_email,
-    "interface": of_interface,
-    "ci": of_ci,
-    "license": of_license,
+    **{question: partial(of_choice, choices) for question, choices in CHOICES.items()},
     "set_up_now": of_set_up_now,
 }
+
+
+def chosen(choices: Sequence[str], answer: object) -> str:
+    """The choice as it is written, whatever the case of the answer; empty where it is none."""
+    found = (choice for choice in choices if choice.lower() == str(answer).lower())
+    return next(found, "")
 
 
 def yes_or_no(answer: object) -> str:

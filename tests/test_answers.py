@@ -129,3 +129,12 @@ def test_a_text_is_the_same_after_python_has_read_it(text: str) -> None:
 @pytest.mark.parametrize("text", HARMLESS)
 def test_a_text_is_the_same_after_toml_has_been_read(text: str) -> None:
     assert tomllib.loads(f'x = "{answers.toml(text)}"') == {"x": text}
+
+
+def test_a_choice_is_taken_in_whatever_case() -> None:
+    context = {"interface": "API", "ci": "GitLab", "license": "apache-2.0"}
+
+    for question in context:
+        answers.check(context, question)
+
+    assert context == {"interface": "api", "ci": "gitlab", "license": "Apache-2.0"}

@@ -255,6 +255,7 @@ def start_git(environment: Mapping[str, str]) -> None:
             run([git, "commit", *options, "-m", "Initial commit"], environment)
     else:
         print("    Nothing is committed: git does not know who you are (git config user.name).")
+        print("    Once it does: git add --all && git commit")
 
 
 def write_to_any_console() -> None:

@@ -185,6 +185,7 @@ def _database_url(name: str, value: str) -> URL:
     except ImportError as error:
         raise ConfigurationError(
             f"{name} names {url.drivername}, whose driver can't be imported: {error}. Install"
-            " what it needs, or name another driver, as in postgresql+psycopg:// or mysql+pymysql://."
+            " its package, as in uv add pymysql for mysql+pymysql:// or uv add 'psycopg[binary]' for"
+            " postgresql+psycopg://."
         ) from None
     return url
