@@ -64,11 +64,14 @@ class Proxy:
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mysql"])
-def test_a_database_that_is_gone_for_a_while_is_waited_for_by_nobody(kind: str, on: Make) -> None:
+def test_a_database_that_is_gone_for_a_while_is_waited_for_by_nobody(
+    request: pytest.FixtureRequest, kind: str, on: Make
+) -> None:
     project, uri = on(kind)
     url = make_url(uri)
     assert url.host
     proxy = Proxy(url.host, url.port or {"postgresql": 5432, "mysql": 3306}[kind])
+    request.addfinalizer(proxy.cut)
     through = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
     settings = {"DATABASE_URL": through, "FLASK_DEBUG": "0", "WEB_CONCURRENCY": "1"}
     serving = Project(project.path, {**project.env, **settings})
