@@ -57,7 +57,7 @@ def release(template: Path, user: User) -> None:
     )
     replace("answers.py", "CHECKS: dict[", 'TAKEN |= {"answers"}\nCHECKS: dict[')
     replace("answers.py", "            toml=toml,", "            toml=toml, added_filter=repr,")
-    replace("answers.py", '"license": of_license,', '"license": of_license, "question": of_text,')
+    replace("answers.py", '"author_name": of_text,', '"author_name": of_text, "question": of_text,')
     for command in (["add", "--all"], ["commit", "--quiet", "-m", "Second version"]):
         assert user.run("git", *command, cwd=template).returncode == 0
 
