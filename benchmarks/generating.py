@@ -102,7 +102,7 @@ Result = tuple[dict[str, float], dict[str, float]]  # seconds of each step; what
 
 def generate(folder: Path, server: Server | None, run: str) -> Result:
     """Make a project, as a user does."""
-    uri = new_database(server) if server else "sqlite:///my_app.db"
+    uri = server.uri(server.new_database()) if server else "sqlite:///my_app.db"
     command = ["cookiecutter", TEMPLATE, "--no-input", "-o", folder, f"database_uri={uri}"]
     usage = Usage()
     output = usage.run(command, folder, {"SET_UP_STRICT": "1"} | compiled_nothing(folder, run))
@@ -113,6 +113,8 @@ def generate(folder: Path, server: Server | None, run: str) -> Result:
 
 def do_least(folder: Path, server: Server | None, run: str) -> Result:
     """Do what the template can't do without."""
+    from servers import driver_named
+
     template, project = folder / "template", folder / "floor"
     (template / "{{cookiecutter.name}}").mkdir(parents=True)
     (template / "cookiecutter.json").write_text('{"name": "one_file"}')
@@ -120,8 +122,8 @@ def do_least(folder: Path, server: Server | None, run: str) -> Result:
     kept = shutil.ignore_patterns(".*", "uv.lock", "migrations", "instance")
     shutil.copytree(folder / "my_app", project, ignore=kept)
     shutil.copy(HERE / "bare.py", project / "app.py")
-    uri = new_database(server) if server else f"sqlite:///{folder}/floor.db"
-    settings = {"DATABASE_URL": with_driver(uri), "SECRET_KEY": "0123456789abcdef" * 2}
+    uri = server.uri(server.new_database()) if server else f"sqlite:///{folder}/floor.db"
+    settings = {"DATABASE_URL": driver_named(uri), "SECRET_KEY": "0123456789abcdef" * 2}
     environment = settings | compiled_nothing(folder / "floor", run)
     usage, steps = Usage(), {}
     for name, command in (
@@ -179,20 +181,6 @@ class Usage:
 def compiled_nothing(folder: Path, run: str) -> dict[str, str]:
     """In a first run, Python finds nothing that it has compiled before."""
     return {"PYTHONPYCACHEPREFIX": str(folder / "compiled")} if run == "first" else {}
-
-
-def new_database(server: Server) -> str:
-    """The address of an empty database."""
-    name = server.name_to_drop()
-    server.run(f"CREATE DATABASE {name}")
-    return server.uri(name)
-
-
-def with_driver(uri: str) -> str:
-    """The address as SQLAlchemy needs it."""
-    drivers = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
-    scheme, _, rest = uri.partition("://")
-    return f"{drivers.get(scheme, scheme)}://{rest}"
 
 
 def summary(numbers: list[float]) -> str:

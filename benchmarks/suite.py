@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from servers import Server
+    pass
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 NUMBERS = {1: 5, 100: 3, 1000: 1}  # of tests, and how often they are run
@@ -72,14 +72,10 @@ def main() -> None:
     for variable in servers.DEFAULTS:
         with find(variable) as server:
             if server:
-                measure(name_of(server), new_database(server))
+                measure(name_of(server), server.uri(server.name_to_drop()))
             else:
                 missing.append(f"No server answers at {variable}: left out.")
     print(*missing, sep="\n")
-
-
-def new_database(server: Server) -> str:
-    return server.uri(server.name_to_drop())
 
 
 def measure(database: str, uri: str) -> None:

@@ -37,7 +37,7 @@ API = """
 
 # Likewise of a kind of continuous integration.
 CI = {"github": ".github", "gitlab": ".gitlab-ci.yml"}
-# Databases that the dev container has a server of.
+# Databases that the dev container and compose.yaml have a server of.
 SERVERS = ("postgresql", "mysql", "mariadb")
 
 
@@ -99,7 +99,7 @@ def write_env(path: Path, database_url: str) -> None:
         "SECRET_KEY": secrets.token_hex(32),
         "DATABASE_URL": database_url,
     }
-    if database_url.startswith(("postgresql", "mysql", "mariadb")):
+    if database_url.startswith(SERVERS):
         lines["DATABASE_PASSWORD"] = secrets.token_hex(16)  # of the database in compose.yaml
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""What is looked for in the workflows of GitHub Actions."""
+"""What is looked for in workflows, and in other files that have a schema."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from browser import npm_install, program
+from conftest import run
 
 LINT = """
 const text = require("node:fs").readFileSync(process.argv[2], "utf8");
@@ -42,3 +44,11 @@ def zizmor(path: Path) -> list[str]:
         [*command, str(path)], env=os.environ, stderr=subprocess.DEVNULL, encoding="utf-8"
     )
     return [found["ident"] for found in json.loads(output)]
+
+
+def schema_finds_nothing(schema: str, *paths: Path, options: Sequence[str] = ()) -> None:
+    """Hold files against a schema that check-jsonschema brings: https://check-jsonschema.readthedocs.io/."""
+    assert paths
+    command = ["check-jsonschema", f"--builtin-schema=vendor.{schema}", *options, *map(str, paths)]
+    done = run(command, cwd=paths[0].parent, env=os.environ)
+    assert done.returncode == 0, done.stdout

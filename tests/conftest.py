@@ -102,8 +102,7 @@ class Project:
     @contextmanager
     def listen(self, *server: str) -> Iterator[int]:
         """Run a server, by default that for development, and give its port: it will listen soon."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         command = ["uv", "run", *(server or ("flask", "run"))]
         env = {**self.env, "FLASK_RUN_PORT": str(port), "PORT": str(port)}
         with subprocess.Popen(
@@ -113,6 +112,12 @@ class Project:
                 yield port
             finally:
                 os.killpg(process.pid, signal.SIGTERM)  # the one that reloads it, too
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, product
@@ -15,8 +14,8 @@ from typing import Any
 import pytest
 import servers
 import yaml
-from actions import actionlint, zizmor
-from conftest import Bake, Project, User, run, text_files
+from actions import actionlint, schema_finds_nothing, zizmor
+from conftest import Bake, Project, User, text_files
 from sqlalchemy import make_url
 from test_command_line import IDENTITY
 
@@ -254,12 +253,6 @@ def test_the_dev_container_prepares_the_project(
     assert clone.succeed("git", "status", "--porcelain") == ""
 
 
-def schema_finds_nothing(schema: str, path: Path, *options: str) -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
-    done = run([*command, *options, path], cwd=path.parent, env={})
-    assert done.returncode == 0, done.stdout
-
-
 @pytest.mark.parametrize("database", URIS)
 def test_nothing_is_wrong_with_the_workflow(bake: Bake, database: str) -> None:
     project = bake(database_uri=URIS[database], ci="github")
@@ -280,7 +273,7 @@ def test_nothing_is_wrong_with_the_pipeline_and_the_dev_container(
 ) -> None:
     project = bake(database_uri=URIS[database], ci="gitlab")
 
-    schema_finds_nothing("gitlab-ci", project / GITLAB, "--data-transform", "gitlab-ci")
+    schema_finds_nothing("gitlab-ci", project / GITLAB, options=["--data-transform=gitlab-ci"])
     json.loads((project / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
     compose = project / ".devcontainer" / "compose.yaml"
     assert compose.exists() == (database in ("postgresql", "mysql", "mariadb"))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE, Project, User, commands_printed_by
+from conftest import TEMPLATE, Project, User, commands_printed_by, free_port
 from passwords import PASSWORD, files_with_the_password
 from servers import Server, driver_named, snapshot
 from sqlalchemy import create_engine
@@ -159,9 +159,7 @@ def no_right(place: Place) -> Case:
 
 @state("server is down")
 def down(place: Place) -> Case:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    uri = place.of("server").uri("nothing", port=port)
+    uri = place.of("server").uri("nothing", port=free_port())
     return Case(uri, r"nothing on 127\.0\.0\.1:\d+ can't be used: .*refused")
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clients import GOOD, Clients, wait_until
-from conftest import TEMPLATE, Project, User, get, run
+from conftest import TEMPLATE, Project, User, free_port, get, run
 from servers import skip
 from sqlalchemy import inspect
 from test_command_line import IDENTITY
@@ -56,12 +56,6 @@ http {{
     {sites}
 }}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 @dataclass
@@ -178,6 +172,14 @@ def test_a_rolling_deploy_fails_no_request(
         def start(release: Project) -> tuple[int, Callable[[], None]]:
             return running.enter_context(replica(release))
 
+        def replace(*steps: tuple[tuple[int, int], Callable[[], None]]) -> None:
+            """Let nginx ask these ports only, and then end the process that it no longer asks."""
+            for ports, end in steps:
+                nginx.balance(*ports)
+                nginx.reload()
+                end()
+                clients.go_on()
+
         (a, end_a), (b, end_b) = start(first), start(first)
         nginx.balance(a, b)
         running.enter_context(nginx.serve())
@@ -187,20 +189,12 @@ def test_a_rolling_deploy_fails_no_request(
             assert [is_ready(port) for port in (a, b, c, d)] == [True, True, False, False]
             second.flask("db", "upgrade")
             assert [is_ready(port) for port in (a, b, c, d)] == [True] * 4
-            for ports, end in (((b, c), end_a), ((c, d), end_b)):
-                nginx.balance(*ports)
-                nginx.reload()
-                end()
-                clients.go_on()
+            replace(((b, c), end_a), ((c, d), end_b))
 
             finish(third, "Second step: fill", "Third step: NOT NULL")
             (e, _), (f, _) = start(third), start(third)
             assert [is_ready(port) for port in (c, d, e, f)] == [True] * 4
-            for ports, end in (((d, e), end_c), ((e, f), end_d)):
-                nginx.balance(*ports)
-                nginx.reload()
-                end()
-                clients.go_on()
+            replace(((d, e), end_c), ((e, f), end_d))
 
     assert clients.failures == []
     assert {*clients.answers} == GOOD

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from actions import actionlint, zizmor
+from actions import actionlint, schema_finds_nothing, zizmor
 from conftest import TEMPLATE, User
 
 from answers import INTERFACES
@@ -48,12 +48,8 @@ def test_they_would_find_something(bad: Path) -> None:
 
 
 @pytest.mark.parametrize(("files", "schema"), SCHEMAS.items())
-def test_each_file_is_as_github_expects_it(files: str, schema: str, user: User) -> None:
-    command = ["check-jsonschema", "--builtin-schema", f"vendor.{schema}"]
-
-    done = user.run(*command, *GITHUB.glob(files))
-
-    assert done.returncode == 0, done.stdout
+def test_each_file_is_as_github_expects_it(files: str, schema: str) -> None:
+    schema_finds_nothing(schema, *GITHUB.glob(files))
 
 
 def test_each_file_has_a_schema() -> None:

@@ -29,10 +29,12 @@ def _say_unavailable(
     Raises:
         Exception: the error itself, where the database has refused a statement.
     """
-    if not isinstance(error, exc.TimeoutError):
-        is_connected = error.statement is not None and not error.connection_invalidated
-        if is_connected:
-            raise error
+    if (
+        isinstance(error, exc.DBAPIError)
+        and error.statement is not None
+        and not error.connection_invalidated
+    ):
+        raise error
     current_app.logger.error("The database does not answer", exc_info=error)
     return {{ "show" if "pages" in cookiecutter.interface else "api.problem" }}(
         ServiceUnavailable("The database does not answer. Try again in a minute.", retry_after=60)

@@ -74,7 +74,7 @@ def init_app(app: Flask) -> None:
 def _close(error: BaseException | None) -> None:
     """End the transaction. It doesn't matter to a finished answer that the server has gone since."""
     try:
-        db.session.close()
+        db.session.remove()
     except DBAPIError:
         log.warning("The database was gone before the end of the request", exc_info=True)
         db.session().invalidate()

@@ -104,11 +104,13 @@ def lint(wanted: Sequence[str] = ()) -> list[Finding]:
     )
     scripts = [script for script in scripts if not script.is_merge_point]
     url = environment.database_url()
+    on_postgresql = url.get_backend_name() == "postgresql"
+    rules = ["all-rows"] if on_postgresql else [*RULES]  # squawk has rules for all but this
     texts, found = {}, {}
     for script in scripts:
         texts[script.revision], unreadable = _write(script, url)
-        found[script.revision] = [*unreadable, *_own_list(texts[script.revision], url)]
-    if url.get_backend_name() == "postgresql":
+        found[script.revision] = [*unreadable, *_own_list(texts[script.revision], rules)]
+    if on_postgresql:
         for revision, dangers in _squawk(texts).items():
             found[revision] += dangers
     return [finding for script in scripts for finding in _findings(script, found[script.revision])]
@@ -151,11 +153,10 @@ def _write(script: Script, url: URL) -> tuple[str, list[Danger]]:
     return text.getvalue(), unreadable
 
 
-def _own_list(text: str, url: URL) -> Iterator[Danger]:
+def _own_list(text: str, rules: Iterable[str]) -> Iterator[Danger]:
     statements = [" ".join(statement.split()) for statement in re.split(r";\s*$", text, flags=re.M)]
-    for rule, (pattern, reason) in RULES.items():
-        if rule != "all-rows" and url.get_backend_name() == "postgresql":
-            continue  # squawk has rules for all but this
+    for rule in rules:
+        pattern, reason = RULES[rule]
         if any(re.search(pattern, statement, re.IGNORECASE) for statement in statements):
             yield rule, reason
 
