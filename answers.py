@@ -24,11 +24,12 @@ import database_uri
 # A project of such a name would hide a package that it needs, or one of its own modules.
 TAKEN = frozenset(
     (
-        "alembic apispec blinker click coverage dotenv execnet flask flask_migrate flask_smorest"
-        " flask_sqlalchemy flask_wtf gunicorn itsdangerous jinja2 mako markupsafe marshmallow mypy"
-        " pip poethepoet prek psycopg psycopg2 pymysql pytest pytest_cov python_dotenv"
-        " pythonjsonlogger ruff secure setuptools sqlalchemy uv webargs werkzeug wheel wtforms xdist"
-        " yaml"
+        "alembic apispec argon2 blinker click coverage cryptography dotenv email_validator execnet flask"
+        " flask_limiter flask_login flask_mailman flask_migrate flask_principal flask_security"
+        " flask_smorest flask_sqlalchemy flask_wtf gunicorn itsdangerous jinja2 limits mako markupsafe marshmallow mypy"
+        " passlib pip poethepoet prek psycopg psycopg2 pymysql pytest pytest_cov python_dotenv"
+        " pythonjsonlogger qrcode redis ruff secure setuptools sqlalchemy uv webargs webauthn werkzeug"
+        " wheel wtforms xdist yaml"
         " conftest docs factories forms instance migrations set_up src test tests venv"
     ).split()
 )
@@ -88,6 +89,12 @@ def check(context: dict[str, Any], question: str) -> str:
     reason = CHECKS[question](answer)
     if reason:
         raise click.ClickException(f"{question} {shown(answer)} {reason}")
+    if question == "accounts":
+        context[question] = yes_or_no(answer)
+        if context[question] == "yes" and "pages" not in context["interface"]:
+            raise click.ClickException(
+                "accounts 'yes' needs pages to log in on: answer pages or pages+api to interface."
+            )
     if question == "set_up_now":
         # When cruft makes the project again, to compare two versions of the template, it hands on
         # the recorded answers, but no private variable. A --replay hands on all of them.
@@ -241,6 +248,7 @@ CHECKS: dict[str, Callable[[object], str]] = {
     "author_name": of_text,
     "author_email": of_email,
     **{question: partial(of_choice, choices) for question, choices in CHOICES.items()},
+    "accounts": of_yes_or_no,
     "set_up_now": of_set_up_now,
 }
 

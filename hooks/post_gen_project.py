@@ -35,6 +35,20 @@ API = """
     tests/test_api.py
 """
 
+# Of accounts, and of what their API has.
+ACCOUNTS = """
+    src/{package}/accounts
+    tests/test_accounts.py
+    tests/test_mail.py
+    tests/test_tokens.py
+"""
+TOKENS = """
+    src/{package}/accounts/forms.py
+    src/{package}/accounts/tokens.py
+    src/{package}/accounts/templates/accounts/tokens.html
+    tests/test_tokens.py
+"""
+
 # Likewise of a kind of continuous integration.
 CI = {"github": ".github", "gitlab": ".gitlab-ci.yml"}
 # Databases that the dev container and compose.yaml have a server of.
@@ -87,6 +101,10 @@ def remove_unchosen(project: Path, context: dict[str, Any]) -> None:
     for name, interface in (("pages", PAGES), ("api", API)):
         if name not in context["interface"]:
             files += interface.format(package=context["project_slug"]).split()
+    if context["accounts"] != "yes":
+        files += ACCOUNTS.format(package=context["project_slug"]).split()
+    elif "api" not in context["interface"]:
+        files += TOKENS.format(package=context["project_slug"]).split()
     for file in files:
         path = project / file
         shutil.rmtree(path) if path.is_dir() else path.unlink()

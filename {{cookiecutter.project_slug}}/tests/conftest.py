@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass,{% if cookiecutter.accounts == "yes" %} field,{% endif %} replace
 from typing import Any, cast
 
 import flask_migrate
 import pytest
+{% if cookiecutter.accounts == "yes" -%}
+from factories import log_in, make_account
+from flask import Flask, appcontext_pushed, g
+{%- else -%}
 from flask import Flask
+{%- endif %}
 from flask.testing import FlaskClient
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
@@ -33,6 +38,13 @@ class TestSettings(Settings):
     TESTING: bool = True
 {%- if "pages" in cookiecutter.interface %}
     SESSION_COOKIE_SECURE: bool = False
+{%- endif %}
+{%- if cookiecutter.accounts == "yes" %}
+    RATELIMIT_ENABLED: bool = False
+    # Passwords are hashed as fast as can be.
+    SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS: dict[str, int] = field(
+        default_factory=lambda: {"argon2__rounds": 1, "argon2__memory_cost": 8, "argon2__parallelism": 1}
+    )
 {%- endif %}
 
 
@@ -109,7 +121,17 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
         db.session.configure(join_transaction_mode="create_savepoint")
     with engine.connect() as connection, connection.begin() as transaction:
         engines[None] = connection
+{%- if cookiecutter.accounts == "yes" %}
+        ann = make_account(migrated_app)
+
+        def set_owner(app: Flask) -> None:
+            g.account_id = ann  # where no request does
+
+        with appcontext_pushed.connected_to(set_owner):
+            yield migrated_app
+{%- else %}
         yield migrated_app
+{%- endif %}
         engines[None] = engine
         transaction.rollback()
 
@@ -140,5 +162,14 @@ def statements(app: Flask) -> Iterator[list[str]]:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
+{%- if cookiecutter.accounts == "yes" %}
+    """A browser without the browser, in which Ann is logged in
+{%- if "api" in cookiecutter.interface %}; it sends a token of hers, too{% endif %}.
+
+    https://flask.palletsprojects.com/en/stable/testing/
+    """
+    return log_in(app, "ann@example.com")
+{%- else %}
     """A browser without the browser: https://flask.palletsprojects.com/en/stable/testing/."""
     return app.test_client()
+{%- endif %}

@@ -100,7 +100,19 @@ def test_upgrades_keep_the_notes_there_are(empty_app: Flask) -> None:
         first = ScriptDirectory(migrate.directory).get_base()
         flask_migrate.upgrade(revision=str(first))
         with db.engine.begin() as connection:
+{%- if cookiecutter.accounts == "yes" %}
+            connection.execute(
+                text(
+                    "INSERT INTO account (id, email, active, fs_uniquifier, fs_webauthn_user_handle)"
+                    " VALUES (1, 'ann@example.com', true, 'a', 'b')"
+                )
+            )
+            connection.execute(
+                text("INSERT INTO note (owner_id, title, body) VALUES (1, 'Milk', 'Two litres')")
+            )
+{%- else %}
             connection.execute(text("INSERT INTO note (title, body) VALUES ('Milk', 'Two litres')"))
+{%- endif %}
 
         flask_migrate.upgrade()
 

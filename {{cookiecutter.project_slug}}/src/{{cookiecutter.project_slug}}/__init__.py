@@ -8,6 +8,7 @@ from flask_wtf import CSRFProtect
 {%- endif %}
 
 from . import
+{%- if cookiecutter.accounts == "yes" %} accounts,{% endif %}
 {%- if "api" in cookiecutter.interface %} api,{% endif %} database, errors, health,
 {%- if "pages" in cookiecutter.interface %} home,{% endif %} logs,
 {%- if "pages" in cookiecutter.interface %} pending,{% endif %} security
@@ -45,13 +46,16 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     csrf.init_app(app)
 {%- if "api" in cookiecutter.interface %}
-    csrf.exempt(notes_api)  # it takes no cookies, which another site could have a browser send
+    csrf.exempt(notes_api)  # it heeds no cookies, which another site could have a browser send
 {%- endif %}
     if app.debug:
 {%- if "api" in cookiecutter.interface %}
         # After the API, which says it to programs in a form of its own.
 {%- endif %}
         app.register_blueprint(pending.blueprint)
+{%- if cookiecutter.accounts == "yes" %}
+    accounts.init_app(app)
+{%- endif %}
     app.register_blueprint(home.blueprint)
     app.register_blueprint(notes_pages)
 {%- endif %}

@@ -27,7 +27,12 @@ PREFIX = "/api"
 LARGEST_BODY = 256 * 1024  # bytes
 PROBLEM_JSON = "application/problem+json"
 ABOUT = (
+{%- if cookiecutter.accounts == "yes" %}
+    "It is used with a token, in the header Authorization: Bearer …; the page of one's account"
+    " has them. It heeds no cookies. Every error is a problem of"
+{%- else %}
     "Anybody may use it: it takes no cookies and knows no accounts. Every error is a problem of"
+{%- endif %}
     " RFC 9457: an object with the title of its status, and what is wrong in detail or, value by"
     " value, in errors."
 )
@@ -99,7 +104,7 @@ class Blueprint(flask_smorest.Blueprint):
         """Describe the errors that an operation may answer."""
 
         def describe(view: View) -> View:
-            for status in (*statuses, 500):
+            for status in (*statuses,{% if cookiecutter.accounts == "yes" %} 401,{% endif %} 500):
                 view = self.alt_response(status, HTTPStatus(status).name)(view)
             return view
 
@@ -128,7 +133,15 @@ def init_app(app: Flask) -> None:
     app.config.from_mapping(
         API_TITLE=app.config["PROJECT_NAME"],
         API_VERSION="1",
+{%- if cookiecutter.accounts == "yes" %}
+        API_SPEC_OPTIONS={
+            "info": {"description": ABOUT},
+            "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+            "security": [{"token": []}],
+        },
+{%- else %}
         API_SPEC_OPTIONS={"info": {"description": ABOUT}},
+{%- endif %}
         OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX=PREFIX,  # and there openapi.json
     )

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
+{%- if cookiecutter.accounts == "yes" %}
+from urllib.parse import urlsplit
+{%- endif %}
 
 from click import ClickException
 from dotenv import dotenv_values
@@ -54,6 +57,26 @@ class Settings:
     # https://flask.palletsprojects.com/en/stable/web-security/#security-cookie
     SESSION_COOKIE_SAMESITE: str = "Lax"
     SESSION_COOKIE_SECURE: bool = True  # sent over HTTPS only
+{%- endif %}
+{%- if cookiecutter.accounts == "yes" %}
+
+    # How messages are sent: smtps://user:password@host:465 or smtp://user:password@host:587.
+    # Without it, they are printed to the log in development, and not sent elsewhere.
+    MAIL_URL: str = ""
+    MAIL_FROM: str = "no-reply@localhost"
+
+    # Where attempts to log in are counted: redis://host:6379/0 for all processes together.
+    # https://flask-limiter.readthedocs.io/en/stable/configuration.html
+    RATELIMIT_STORAGE_URI: str = "memory://"
+
+    # Encrypts the second factors, which are lost with it. By default, SECRET_KEY does.
+    TOTP_SECRET: str = ""
+
+    # Whether anybody may register; use a second factor; use passkeys.
+    # https://flask-security.readthedocs.io/en/stable/features.html
+    SECURITY_REGISTERABLE: bool = True
+    SECURITY_TWO_FACTOR: bool = True
+    SECURITY_WEBAUTHN: bool = True
 {%- endif %}
 
     # The host names that requests may be for, such as example.com or .example.com; none is any.
@@ -110,6 +133,16 @@ class Settings:
 {%- if "pages" in cookiecutter.interface %}
             SESSION_COOKIE_SECURE=not in_development,
 {%- endif %}
+{%- if cookiecutter.accounts == "yes" %}
+            MAIL_URL=_mail_url(environment.get("MAIL_URL", "")),
+            MAIL_FROM=environment.get("MAIL_FROM") or cls.MAIL_FROM,
+            RATELIMIT_STORAGE_URI=environment.get("RATELIMIT_STORAGE_URI")
+            or cls.RATELIMIT_STORAGE_URI,
+            TOTP_SECRET=environment.get("TOTP_SECRET", ""),
+            SECURITY_REGISTERABLE=_flag(environment, "REGISTRATION"),
+            SECURITY_TWO_FACTOR=_flag(environment, "SECOND_FACTOR"),
+            SECURITY_WEBAUTHN=_flag(environment, "PASSKEYS"),
+{%- endif %}
             TRUSTED_HOSTS=environment.get("TRUSTED_HOSTS", "").replace(",", " ").split() or None,
             MAX_CONTENT_LENGTH=_number(
                 environment, "MAX_CONTENT_LENGTH", cls.MAX_CONTENT_LENGTH, limit=1e9
@@ -155,6 +188,28 @@ def _level(name: str) -> str:
     if name.upper() not in (levels := ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")):
         raise ConfigurationError(f"LOG_LEVEL is none of {', '.join(levels)}.")
     return name.upper()
+{%- if cookiecutter.accounts == "yes" %}
+
+
+def _flag(environment: Mapping[str, str], name: str) -> bool:
+    if (value := environment.get(name) or "1") not in ("0", "1"):
+        raise ConfigurationError(f"{name} is neither 1 nor 0: set it to 0 to turn it off.")
+    return value == "1"
+
+
+def _mail_url(value: str) -> str:
+    """Check the address of the mail server. The message leaves it out, for it may hold a password."""
+    try:
+        parts = urlsplit(value)
+        if not value or (parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0):
+            return value
+    except ValueError:
+        pass
+    raise ConfigurationError(
+        "MAIL_URL can't be read. Set it to one such as smtps://user:password@host:465."
+        " Characters like @ : / # in a password are written as %40 %3A %2F %23."
+    )
+{%- endif %}
 
 
 def _database_url(name: str, value: str) -> URL:

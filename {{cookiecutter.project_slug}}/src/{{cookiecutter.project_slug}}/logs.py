@@ -70,7 +70,16 @@ def _formatter(readable: bool) -> logging.Formatter:
 
 def _secrets(app: Flask) -> list[str]:
     """The secrets among the settings, in each way that they may be written."""
+{%- if cookiecutter.accounts == "yes" %}
+    names = (
+        "SQLALCHEMY_DATABASE_URI",
+        "MIGRATION_DATABASE_URL",
+        "MAIL_URL",
+        "RATELIMIT_STORAGE_URI",
+    )
+{%- else %}
     names = ("SQLALCHEMY_DATABASE_URI", "MIGRATION_DATABASE_URL")
+{%- endif %}
     urls = [make_url(app.config[name]) for name in names if app.config[name]]
     secrets = [app.config["SECRET_KEY"], *(url.password for url in urls if url.password)]
     return [
@@ -112,7 +121,11 @@ def _end(response: Response) -> Response:
         made = queries.of_this_request()
         fields = {
             "method": request.method,
+{%- if cookiecutter.accounts == "yes" %}
+            "path": _path(),  # without the query string, where people put secrets
+{%- else %}
             "path": request.path,  # without the query string, where people put secrets
+{%- endif %}
             "route": request.url_rule and request.url_rule.rule,
             "status": response.status_code,
             "milliseconds": milliseconds,
@@ -122,3 +135,11 @@ def _end(response: Response) -> Response:
         text = "%(method)s %(path)s %(status)d in %(milliseconds)s ms, %(queries)d queries"
         log.info(text, fields, extra=fields)
     return response
+{%- if cookiecutter.accounts == "yes" %}
+
+
+def _path() -> str:
+    """The path without the token of a link that was sent: whoever has it is let in."""
+    token = str((request.view_args or {}).get("token", ""))
+    return request.path.replace(token, "***") if token else request.path
+{%- endif %}

@@ -20,6 +20,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 POLICY = (
     ContentSecurityPolicy()
     .default_src("'self'")
+{%- if cookiecutter.accounts == "yes" %}
+    .img_src("'self'", "data:")  # the code to be scanned by an authenticator app
+{%- endif %}
     .base_uri("'none'")
     .form_action("'self'")
     .frame_ancestors("'none'")

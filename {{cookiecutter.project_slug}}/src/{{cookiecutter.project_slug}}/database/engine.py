@@ -39,6 +39,10 @@ def _begin_on_sqlite(connection: Connection) -> None:
     meanwhile, and does not wait then: https://sqlite.org/lang_transaction.html
     """
     only_reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
+{%- if cookiecutter.accounts == "yes" %}
+    # The links in messages confirm an address, and so write.
+    only_reads = only_reads and request.blueprint != "security"
+{%- endif %}
     connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
 

@@ -10,9 +10,12 @@ from flask import Response, abort, jsonify, request, url_for
 from flask.views import MethodView
 from marshmallow import Schema, ValidationError, fields, missing, post_load, validate
 from sqlalchemy.orm.exc import StaleDataError
-
+{% if cookiecutter.accounts == "yes" %}
+from ..accounts import tokens
+{%- endif %}
 from ..api import Blueprint
 from ..database import db
+from . import queries
 from .models import BODY_LENGTH, LARGEST_ID, MOST_TAGS, Note, Tag
 from .queries import clean, delete, find, write
 
@@ -52,6 +55,9 @@ LINKS = {
 Page = dict[str, Any]
 
 blueprint = Blueprint("api_notes", __name__, url_prefix="/api/notes", description="Notes with tags")
+{%- if cookiecutter.accounts == "yes" %}
+blueprint.before_request(tokens.require)
+{%- endif %}
 
 
 def text(
@@ -265,7 +271,7 @@ class NoteView(MethodView):
 
 
 def _get(note_id: int) -> Note:
-    return db.get_or_404(Note, note_id, description=f"There is no note {note_id}.")
+    return queries.get(note_id)
 
 
 def _get_to_change(note_id: int) -> Note:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, String, Table, Text, func
+from sqlalchemy import CheckConstraint, Column, ForeignKey,{% if cookiecutter.accounts == "yes" %} Index,{% endif %} String, Table, Text, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..database import Base
@@ -27,9 +27,19 @@ class Note(Base):
 
     __tablename__ = "note"
     # Not title <> '': to newer MySQL and MariaDB, a title of invisible characters is equal to ''.
+{%- if cookiecutter.accounts == "yes" %}
+    __table_args__ = (
+        CheckConstraint("length(title) > 0", name="title_not_empty"),
+        Index(None, "owner_id", "id"),  # the newest notes of somebody
+    )
+{%- else %}
     __table_args__ = (CheckConstraint("length(title) > 0", name="title_not_empty"),)
+{%- endif %}
 
     id: Mapped[int] = mapped_column(primary_key=True)
+{%- if cookiecutter.accounts == "yes" %}
+    owner_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+{%- endif %}
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
     # The database fills it in, so that rows made by other programs have it too.

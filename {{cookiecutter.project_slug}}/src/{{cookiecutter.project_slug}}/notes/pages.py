@@ -8,6 +8,9 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import BadRequest, Conflict
 
 from .. import errors
+{%- if cookiecutter.accounts == "yes" %}
+from ..accounts import require_login
+{%- endif %}
 from ..database import db
 from . import queries
 from .forms import NoteForm
@@ -17,6 +20,9 @@ PER_PAGE = 20
 ONE_NOTE = f"/<int(max={LARGEST_ID}):note_id>"
 
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
+{%- if cookiecutter.accounts == "yes" %}
+blueprint.before_request(require_login)
+{%- endif %}
 
 
 @blueprint.errorhandler(StaleDataError)
@@ -58,12 +64,12 @@ def create() -> ResponseReturnValue:
 
 @blueprint.get(ONE_NOTE)
 def show(note_id: int) -> str:
-    return render_template("notes/show.html", note=db.get_or_404(Note, note_id))
+    return render_template("notes/show.html", note=queries.get(note_id))
 
 
 @blueprint.route(f"{ONE_NOTE}/edit", methods=["GET", "POST"])
 def edit(note_id: int) -> ResponseReturnValue:
-    note = db.get_or_404(Note, note_id)
+    note = queries.get(note_id)
     tags = ", ".join(note.tag_names)
     form = NoteForm(title=note.title, body=note.body, tags=tags, version=note.version)
     if not form.validate_on_submit():
@@ -76,7 +82,7 @@ def edit(note_id: int) -> ResponseReturnValue:
 @blueprint.route(f"{ONE_NOTE}/delete", methods=["GET", "POST"])
 def delete(note_id: int) -> ResponseReturnValue:
     """Ask first: what is deleted can't be brought back."""
-    note = db.get_or_404(Note, note_id)
+    note = queries.get(note_id)
     if request.method == "GET":
         return render_template("notes/delete.html", note=note)
     title = note.title

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import or_, select
+{% if cookiecutter.accounts == "yes" %}from flask import g
+{% endif -%}
+from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import flag_modified
 
@@ -28,7 +30,7 @@ def find(
             where an OFFSET would count through all that are newer.
         limit: how many notes at most.
     """
-    query = select(Note).order_by(Note.id.desc()).limit(limit)
+    query = _notes().order_by(Note.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Note.id < before)
     if search:
@@ -37,6 +39,27 @@ def find(
     if tag:
         query = query.join(Note.tags).where(Tag.name == tag)
     return db.session.scalars(query).all()
+
+
+def get(note_id: int) -> Note:
+    """One of the notes.
+
+    Raises:
+        werkzeug.exceptions.NotFound: there is none of this id.
+    """
+    query = _notes().where(Note.id == note_id)
+    note: Note = db.one_or_404(query, description=f"There is no note {note_id}.")
+    return note
+
+
+def _notes() -> Select[Note]:
+{%- if cookiecutter.accounts == "yes" %}
+    """The notes of whoever asks. Of those of others, nobody learns whether they are there."""
+    return select(Note).where(Note.owner_id == g.account_id)
+{%- else %}
+    """The notes, which are everybody's."""
+    return select(Note)
+{%- endif %}
 
 
 def clean(text: str | None, *, lines: bool = False) -> str:
@@ -66,6 +89,9 @@ def write(note: Note, *, title: str, body: str, tags: Iterable[str]) -> None:
     Raises:
         sqlalchemy.orm.exc.StaleDataError: it has been changed or deleted since it was read.
     """
+{%- if cookiecutter.accounts == "yes" %}
+    note.owner_id = g.account_id
+{%- endif %}
     note.tags = _tags(tags)
     note.title, note.body = title, body
     flag_modified(note, "title")  # so that a change of the tags alone makes a new version, too
