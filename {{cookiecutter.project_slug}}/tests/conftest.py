@@ -25,6 +25,11 @@ from {{ cookiecutter.project_slug }}.database.queries import TRANSACTION
 NewApp = Callable[..., Flask]
 DEVELOPMENT_URL = make_url(whole_environment().get("DATABASE_URL") or "sqlite://")
 
+{%- if cookiecutter.accounts == "yes" %}
+# How passwords are hashed here.
+FAST = {"argon2__rounds": 1, "argon2__memory_cost": 8, "argon2__parallelism": 1}
+{%- endif %}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TestSettings(Settings):
@@ -41,10 +46,7 @@ class TestSettings(Settings):
 {%- endif %}
 {%- if cookiecutter.accounts == "yes" %}
     RATELIMIT_ENABLED: bool = False
-    # Passwords are hashed as fast as can be.
-    SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS: dict[str, int] = field(
-        default_factory=lambda: {"argon2__rounds": 1, "argon2__memory_cost": 8, "argon2__parallelism": 1}
-    )
+    SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS: dict[str, int] = field(default_factory=FAST.copy)
 {%- endif %}
 
 

@@ -1,1 +1,797 @@
-"""x"""
+"""People register, log in, and see to their accounts; nobody else does."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import cast
+from urllib.parse import quote, urljoin
+
+import pytest
+from conftest import NewApp
+from factories import PASSWORD, log_in, make_account, make_note
+from flask import Flask
+from flask.testing import FlaskClient
+from forms import Form, submit
+from passlib.totp import TOTP
+from sqlalchemy import func, select, update
+from werkzeug.datastructures import MultiDict
+from werkzeug.test import TestResponse
+
+from {{ cookiecutter.project_slug }}.accounts import mail, sessions
+from {{ cookiecutter.project_slug }}.accounts.models import Account, Passkey, Session
+from {{ cookiecutter.project_slug }}.database import Base, db
+
+ANN, BEN = "ann@example.com", "ben@example.com"
+LINK = re.compile(r"http://localhost(/accounts/\S+)")
+NEW = "a new password of Ann"
+
+
+@pytest.fixture
+def outbox(monkeypatch: pytest.MonkeyPatch) -> list[EmailMessage]:
+    """The messages that are sent, in place of their sending."""
+    messages: list[EmailMessage] = []
+    monkeypatch.setattr(mail, "send", messages.append)
+    return messages
+
+
+@pytest.fixture
+def visitor(app: Flask) -> FlaskClient:
+    """A browser in which nobody is logged in."""
+    return app.test_client()
+
+
+def link_in(message: EmailMessage) -> str:
+    """The path of the link in the message, which is the same in its HTML."""
+    links = set()
+    for kind in ("plain", "html"):
+        part = message.get_body((kind,))
+        assert part is not None
+        found = LINK.search(part.get_content().replace('"', " "))
+        assert found
+        links.add(found[1].rstrip("."))
+    (link,) = links
+    return link
+
+
+def type_password(
+    client: FlaskClient, email: str = ANN, password: str = PASSWORD, **more: str
+) -> TestResponse:
+    return submit(client, "/accounts/login", email=email, password=password, **more)
+
+
+def is_logged_in(client: FlaskClient) -> bool:
+    return client.get("/notes").status_code == 200
+
+
+def accounts(app: Flask) -> list[str]:
+    with app.app_context():
+        return list(db.session.scalars(select(Account.email).order_by(Account.id)))
+
+
+def register(client: FlaskClient, email: str = BEN, password: str = PASSWORD) -> TestResponse:
+    values = {"email": email, "password": password, "password_confirm": password}
+    return submit(client, "/accounts/register", **values)
+
+
+def test_from_registering_to_the_first_note(
+    app: Flask, visitor: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    assert "Thank you" in register(visitor, "Ben@Example.com").text
+    assert accounts(app) == [ANN, BEN]
+    (message,) = outbox
+    assert message["To"] == BEN
+
+    assert "has not been confirmed" in type_password(visitor, BEN).text
+    assert not is_logged_in(visitor)
+
+    assert "has been confirmed" in visitor.get(link_in(message), follow_redirects=True).text
+    type_password(visitor, BEN)
+    page = submit(visitor, "/notes/new", title="Milk").text
+    assert "Milk" in page
+
+    log_out(visitor)
+    assert not is_logged_in(visitor)
+
+
+def log_out(client: FlaskClient) -> None:
+    """Press the button that is on each page."""
+    post(client, "/accounts/logout", on="/")
+
+
+def post(client: FlaskClient, path: str, *, on: str, **values: str) -> TestResponse:
+    """Send a form that is on a page, but isn't its last one."""
+    token = Form(client.get(on).text).fields["csrf_token"]
+    return client.post(path, data={"csrf_token": token, **values}, follow_redirects=True)
+
+
+KNOWN_AND_UNKNOWN = [
+    ("/accounts/login", {"password": "wrong password"}),
+    ("/accounts/register", {"password": NEW, "password_confirm": NEW}),
+    ("/accounts/reset", {}),
+    ("/accounts/confirm", {}),
+]
+
+
+@pytest.mark.parametrize(("path", "values"), KNOWN_AND_UNKNOWN)
+def test_no_answer_tells_who_has_an_account(
+    visitor: FlaskClient, outbox: list[EmailMessage], path: str, values: dict[str, str]
+) -> None:
+    known, unknown = (
+        submit(visitor, path, email=email, **values).text.replace(email, "")
+        for email in (ANN, "eve@example.com")
+    )
+
+    without_token = re.compile(r'(?<=csrf_token" value=")[^"]+')
+    assert without_token.sub("", known) == without_token.sub("", unknown)
+    assert {message["To"] for message in outbox} <= {ANN, "eve@example.com"}
+
+
+def test_whoever_registers_again_is_told_by_a_message_alone(
+    app: Flask, visitor: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    register(visitor, ANN, NEW)
+
+    assert accounts(app) == [ANN]
+    assert "already in our system" in outbox[0].as_string()
+    assert not type_password(visitor, ANN, NEW).history[1:]
+    assert not is_logged_in(visitor)
+
+
+def test_of_two_who_register_an_address_at_once_one_gets_the_account(
+    app: Flask, visitor: FlaskClient, outbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datastore = app.extensions["security"].datastore
+    find = type(datastore).find_user
+
+    def find_too_early(self: object, **values: str) -> object:
+        monkeypatch.undo()  # the second time, it is there
+        assert find(datastore, **values)
+        return None
+
+    monkeypatch.setattr(type(datastore), "find_user", find_too_early)
+
+    assert "Thank you" in register(visitor, ANN).text
+    assert accounts(app) == [ANN]
+
+
+LOOKALIKES = [
+    ("Ann@example.com", ANN),
+    (" ann@EXAMPLE.com ", ANN),
+    ("ann@\uff45xample.com", ANN),  # a wide e
+    ("\u0430nn@example.com", ""),  # a Cyrillic a
+    ("an\u0144@example.com", ""),
+    ("ann@ex\u0430mple.com", "ann@xn--exmple-4nf.com"),
+    ("ann@exampl\xe9.com", "ann@xn--exampl-gva.com"),
+]
+
+
+@pytest.mark.parametrize(("typed", "meant"), LOOKALIKES)
+def test_an_address_that_looks_alike_is_the_same_or_another_or_none(
+    app: Flask, visitor: FlaskClient, outbox: list[EmailMessage], typed: str, meant: str
+) -> None:
+    register(visitor, typed)
+
+    assert [message["To"] for message in outbox] == ([meant] if meant else [])
+    assert accounts(app) == [ANN, meant] if meant not in ("", ANN) else [ANN]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"email": "ben"}, "Invalid email address"),
+        ({"email": ""}, "Email not provided"),
+        ({"password": "short", "password_confirm": "short"}, "at least 12 characters"),
+        ({"password_confirm": "something else"}, "Passwords do not match"),
+        ({"password": "", "password_confirm": ""}, "Password not provided"),
+    ],
+)
+def test_what_cannot_be_registered_is_explained(
+    app: Flask, visitor: FlaskClient, values: dict[str, str], says: str
+) -> None:
+    right = {"email": BEN, "password": PASSWORD, "password_confirm": PASSWORD}
+
+    page = submit(visitor, "/accounts/register", **right | values).text
+
+    assert says in page
+    assert 'aria-invalid="true"' in page
+    assert accounts(app) == [ANN]
+
+
+HOSTILE = [
+    "",
+    " ",
+    "\0",
+    "a\0@example.com",
+    "'--",
+    "x" * 100_000,
+    "\ud83d\ude00",
+    "\u202e",
+    "<script>",
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "login",
+        "register",
+        "reset",
+        "confirm",
+        "change",
+        "change-email",
+        "verify",
+        "tf-setup",
+        "wan-register",
+    ],
+)
+def test_hostile_missing_and_repeated_values_are_refused(
+    app: Flask,
+    client: FlaskClient,
+    visitor: FlaskClient,
+    outbox: list[EmailMessage],
+    path: str,
+    value: str,
+) -> None:
+    browser = visitor if path in ("login", "register", "reset", "confirm") else client
+    fields = Form(browser.get(f"/accounts/{path}").text).fields
+    token = fields.pop("csrf_token")
+    value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    for values in ([value], [], [value, value]):
+        data = dict.fromkeys(fields, tuple(values)) | {"csrf_token": (token,)}
+        answer = browser.post(f"/accounts/{path}", data=MultiDict(data))
+        assert answer.status_code in (200, 302, 413)
+    assert accounts(app) == [ANN]
+    assert outbox == []
+
+
+def forget(client: FlaskClient, outbox: list[EmailMessage]) -> str:
+    """The path of the link that Ann is sent after she has forgotten the password."""
+    submit(client, "/accounts/reset", email=ANN)
+    return link_in(outbox.pop())
+
+
+def test_a_forgotten_password_is_replaced_once(
+    client: FlaskClient, visitor: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    link = forget(visitor, outbox)
+
+    submit(visitor, link, password=NEW, password_confirm=NEW)
+
+    assert "has been reset" in outbox[0].as_string()
+    assert not is_logged_in(client)  # a session that began with the old one
+    assert "Invalid reset password token" in visitor.get(link, follow_redirects=True).text
+    type_password(visitor, password=PASSWORD)
+    assert not is_logged_in(visitor)
+    type_password(visitor, password=NEW)
+    assert is_logged_in(visitor)
+
+
+def altered(link: str) -> str:
+    return link[:-9] + ("A" if link[-9] != "A" else "B") + link[-8:]
+
+
+def foreign(link: str) -> str:
+    return link.replace("/reset/", "/confirm/").replace("/change-email/", "/reset/")
+
+
+@pytest.mark.parametrize("change", [altered, foreign])
+def test_a_token_that_was_changed_or_is_for_something_else_is_worth_nothing(
+    app: Flask, visitor: FlaskClient, outbox: list[EmailMessage], change: Callable[[str], str]
+) -> None:
+    page = visitor.get(change(forget(visitor, outbox)), follow_redirects=True).text
+
+    assert re.search("Invalid (reset password|confirmation) token", page)
+
+
+@pytest.mark.parametrize(
+    ("setting", "path", "says"),
+    [
+        ("SECURITY_RESET_PASSWORD_WITHIN", "reset", "You did not reset your password within"),
+        ("SECURITY_CONFIRM_EMAIL_WITHIN", "confirm", "You did not confirm your email within"),
+    ],
+)
+def test_a_link_that_is_too_old_is_worth_nothing(
+    app: Flask,
+    visitor: FlaskClient,
+    outbox: list[EmailMessage],
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    path: str,
+    says: str,
+) -> None:
+    if path == "confirm":
+        register(visitor)
+    else:
+        submit(visitor, "/accounts/reset", email=ANN)
+    monkeypatch.setitem(app.config, setting, timedelta(seconds=-1))
+
+    assert says in visitor.get(link_in(outbox.pop()), follow_redirects=True).text
+
+
+def test_a_changed_password_ends_all_other_sessions(
+    app: Flask, client: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    other = log_in(app, ANN)
+
+    submit(
+        client, "/accounts/change", password=PASSWORD, new_password=NEW, new_password_confirm=NEW
+    )
+
+    assert is_logged_in(client)
+    assert not is_logged_in(other)
+    assert outbox[0]["To"] == ANN
+
+
+def test_an_address_is_changed_once_the_new_one_is_confirmed(
+    app: Flask, client: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    submit(client, "/accounts/change-email", email="ann@example.org")
+    message = outbox.pop()
+    assert message["To"] == "ann@example.org"
+    assert accounts(app) == [ANN]
+
+    client.get(link_in(message))
+
+    assert accounts(app) == ["ann@example.org"]
+    assert outbox[0]["To"] == ANN  # so that she knows, if it was somebody else
+    client.get(link_in(message))
+    assert accounts(app) == ["ann@example.org"]
+
+
+def test_an_address_that_has_been_taken_meanwhile_is_not_changed_to(
+    app: Flask, client: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    submit(client, "/accounts/change-email", email=BEN)
+    make_account(app, BEN)
+
+    client.get(link_in(outbox.pop()))
+
+    assert accounts(app) == [ANN, BEN]
+
+
+def test_with_an_account_goes_all_that_belongs_to_it(app: Flask, client: FlaskClient) -> None:
+    make_account(app, BEN)
+    make_note(app)
+    assert "Delete the account ann@example.com?" in client.get("/accounts/delete").text
+    assert accounts(app) == [ANN, BEN]
+
+    submit(client, "/accounts/delete")
+
+    assert accounts(app) == [BEN]
+    assert not is_logged_in(client)
+    with app.app_context():
+        left = {
+            table.name: db.session.scalar(select(func.count()).select_from(table))
+            for table in Base.metadata.sorted_tables
+        }
+    assert {name for name, number in left.items() if number} == {"account"}
+
+
+def age(app: Flask, client: FlaskClient, minutes: int) -> None:
+    """Let the log-in be as long ago as that."""
+    with client.session_transaction() as session:
+        session["fs_paa"] -= minutes * 60
+
+
+@pytest.mark.parametrize(
+    "path", ["delete", "change-email", "tf-setup", "wan-register", "mf-recovery-codes"]
+)
+def test_what_matters_most_asks_for_the_password_again(
+    app: Flask, client: FlaskClient, path: str
+) -> None:
+    age(app, client, 61)
+
+    asked = client.get(f"/accounts/{path}", follow_redirects=True)
+
+    assert "Is it you?" in asked.text
+    back = submit(client, f"/accounts/verify?next=/accounts/{path}", password=PASSWORD)
+    assert back.request.path == f"/accounts/{path}"
+
+
+def test_sessions_are_listed_and_ended(app: Flask, client: FlaskClient) -> None:
+    other, third = log_in(app, ANN), log_in(app, ANN)
+    page = client.get("/accounts/sessions").text
+    assert page.count("<time") == 3
+    assert page.count("this one") == 1
+    key = re.findall(r'name="key" value="([^"]+)', page)[0]
+
+    post(client, "/accounts/sessions", on="/accounts/sessions", key=key)
+    assert [is_logged_in(browser) for browser in (client, other, third)].count(True) == 2
+
+    post(client, "/accounts/sessions", on="/accounts/sessions")
+    assert is_logged_in(client)
+    assert not is_logged_in(other)
+    assert not is_logged_in(third)
+
+
+def test_nobody_ends_the_session_of_somebody_else(app: Flask, client: FlaskClient) -> None:
+    make_account(app, BEN)
+    ben = log_in(app, BEN)
+    with app.app_context():
+        key = db.session.scalars(select(Session.key).order_by(Session.account_id.desc())).first()
+
+    post(client, "/accounts/sessions", on="/accounts/sessions", key=str(key))
+
+    assert is_logged_in(ben)
+
+
+def test_a_session_ends_after_a_while_and_is_then_forgotten(
+    app: Flask, client: FlaskClient
+) -> None:
+    long_ago = datetime.now(UTC) - sessions.LONGEST
+    with app.app_context():
+        db.session.execute(update(Session).values(began_at=long_ago))
+        db.session.commit()
+
+    assert not is_logged_in(client)
+    type_password(client)
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Session)) == 1
+
+
+def test_log_in_begins_a_session_that_log_out_ends(app: Flask, visitor: FlaskClient) -> None:
+    type_password(visitor)
+    with visitor.session_transaction() as session:
+        stolen = dict(session)
+    log_out(visitor)
+
+    thief = app.test_client()
+    with thief.session_transaction() as session:
+        session.update(stolen)
+    assert not is_logged_in(thief)
+
+
+def test_each_log_in_has_a_session_of_its_own(visitor: FlaskClient) -> None:
+    keys = set()
+    for _ in range(2):
+        type_password(visitor)
+        with visitor.session_transaction() as session:
+            keys.add(session["_user_id"])
+        log_out(visitor)
+
+    assert len(keys) == 2
+
+
+def test_whoever_wants_stays_logged_in(app: Flask, visitor: FlaskClient) -> None:
+    type_password(visitor, remember="y")
+    visitor.delete_cookie("session")  # as when the browser is closed
+    assert is_logged_in(visitor)
+
+    page = visitor.get("/accounts/sessions").text
+    key = re.findall(r'name="key" value="([^"]+)', page)
+    assert key == []  # there is none but this one
+    other = app.test_client()
+    type_password(other)
+    post(other, "/accounts/sessions", on="/accounts/sessions")
+    visitor.delete_cookie("session")
+    assert not is_logged_in(visitor)
+
+
+ELSEWHERE = [
+    "https://evil.example/",
+    "//evil.example/",
+    "///evil.example",
+    r"/\evil.example",
+    r"\\evil.example",
+    "javascript:alert(1)",
+    "http:evil.example",
+    "/\t/evil.example",
+]
+
+
+@pytest.mark.parametrize("target", ELSEWHERE)
+def test_a_log_in_leads_nowhere_else(visitor: FlaskClient, target: str) -> None:
+    path = f"/accounts/login?next={quote(target)}"
+    fields = Form(visitor.get(path).text).fields
+    answer = visitor.post(path, data=fields | {"email": ANN, "password": PASSWORD})
+
+    location = urljoin("http://localhost/accounts/login", answer.headers.get("Location", "/"))
+    assert location.startswith("http://localhost/")
+
+
+def test_a_log_in_leads_to_where_one_wanted_to_go(visitor: FlaskClient) -> None:
+    path = visitor.get("/notes/new").location
+    assert submit(visitor, path, email=ANN, password=PASSWORD).request.path == "/notes/new"
+
+
+def secret_of(app: Flask, client: FlaskClient) -> TOTP:
+    """Set up the second factor, as with an app that reads the key."""
+    page = post(client, "/accounts/tf-setup", on="/accounts/tf-setup", setup="authenticator")
+    key = re.search(r"<code>([A-Z2-7-]+)</code>", page.text)
+    action = re.search(r'action="(/accounts/tf-setup/[^"]+)', page.text)
+    assert key
+    assert action
+    factor = TOTP(key[1])
+    code = factor.generate().token
+    assert "successfully" in post(client, action[1], on="/accounts/tf-setup", code=code).text
+    return factor
+
+
+def later(factor: TOTP, steps: int = 1) -> str:
+    """The code of the app, half a minute later."""
+    code: str = factor.generate(time.time() + 30 * steps).token
+    return code
+
+
+def test_the_second_factor_is_asked_for(
+    app: Flask, client: FlaskClient, visitor: FlaskClient
+) -> None:
+    factor = secret_of(app, client)
+    page = type_password(visitor)
+    assert "authenticator app" in page.text
+    assert not is_logged_in(visitor)
+
+    type_password(visitor)
+    submit(visitor, "/accounts/tf-validate", code="000000")
+    assert not is_logged_in(visitor)
+    submit(visitor, "/accounts/tf-validate", code=later(factor))
+    assert is_logged_in(visitor)
+
+
+def test_a_code_is_good_only_once(app: Flask, client: FlaskClient, visitor: FlaskClient) -> None:
+    code = later(secret_of(app, client))
+    for browser, let_in in ((visitor, True), (app.test_client(), False)):
+        type_password(browser)
+        submit(browser, "/accounts/tf-validate", code=code)
+        assert is_logged_in(browser) == let_in
+
+
+def test_the_second_factor_can_be_turned_off(
+    app: Flask, client: FlaskClient, visitor: FlaskClient
+) -> None:
+    secret_of(app, client)
+
+    post(client, "/accounts/tf-setup", on="/accounts/tf-setup", setup="disable")
+
+    type_password(visitor)
+    assert is_logged_in(visitor)
+
+
+def test_a_recovery_code_does_once_what_the_app_would(
+    app: Flask, client: FlaskClient, visitor: FlaskClient
+) -> None:
+    secret_of(app, client)
+    codes = re.findall(
+        r"<li><code>(.+?)</code>", submit(client, "/accounts/mf-recovery-codes").text
+    )
+    assert len(set(codes)) == 5
+    with app.app_context():
+        assert codes[0] not in str(db.session.scalar(select(Account.mf_recovery_codes)))
+
+    for browser, let_in in ((visitor, True), (app.test_client(), False)):
+        type_password(browser)
+        submit(browser, "/accounts/mf-recovery", code=codes[0])
+        assert is_logged_in(browser) == let_in
+    left = client.get("/accounts/mf-recovery-codes?show_codes=1").text
+    assert codes[0] not in left
+    assert codes[1] in left
+
+
+def test_without_the_password_no_code_is_taken(visitor: FlaskClient) -> None:
+    for path in ("tf-validate", "mf-recovery"):
+        answer = visitor.get(f"/accounts/{path}", follow_redirects=True)
+        assert answer.request.path == "/accounts/login"
+
+
+def test_a_passkey_is_found_with_its_account(app: Flask) -> None:
+    """How it is made and used is tested by browsers; see the template."""
+    datastore = app.extensions["security"].datastore
+    with app.app_context():
+        account = db.session.scalars(select(Account)).one()
+        values = {"public_key": b"p", "sign_count": 0, "name": "phone", "usage": "first"}
+        more = {"device_type": "multi_device", "backup_state": True, "transports": ["usb"]}
+        datastore.create_webauthn(account, credential_id=b"c", **values, **more)
+        datastore.commit()
+        db.session.expire_all()
+
+        passkey = datastore.find_webauthn(b"c")
+        assert isinstance(passkey, Passkey)
+        assert datastore.find_user_from_webauthn(passkey) is account
+        assert passkey.transports == ["usb"]
+
+
+def test_passkeys_are_listed_and_deleted(app: Flask, client: FlaskClient) -> None:
+    test_a_passkey_is_found_with_its_account(app)
+    assert "phone, in place of the password" in client.get("/accounts/wan-register").text
+
+    post(client, "/accounts/wan-delete", on="/accounts/wan-register", name="phone")
+
+    assert "phone, in" not in client.get("/accounts/wan-register").text
+
+
+@pytest.mark.parametrize("email", [ANN, "eve@example.com"])
+def test_guesses_are_counted_whether_the_account_is_there_or_not(
+    limited: FlaskClient, email: str
+) -> None:
+    answers = [
+        type_password(limited, email, "wrong password", remember="y").status_code for _ in range(11)
+    ]
+
+    assert answers == [200] * 10 + [429]
+    refused = type_password(limited, email.upper(), PASSWORD)
+    assert refused.status_code == 429
+    assert "Too many attempts" in refused.text
+    assert int(refused.headers["Retry-After"]) <= 60
+
+
+def test_guesses_at_many_accounts_are_counted_too(limited: FlaskClient) -> None:
+    answers = [
+        type_password(limited, f"{number}@example.com", "wrong password").status_code
+        for number in range(21)
+    ]
+
+    assert answers == [200] * 20 + [429]
+
+
+def test_codes_are_counted_by_whom_they_are_for(
+    app: Flask, client: FlaskClient, limited: FlaskClient
+) -> None:
+    secret_of(app, client)
+    type_password(limited)
+
+    answers = [
+        submit(limited, "/accounts/tf-validate", code="000000").status_code for _ in range(11)
+    ]
+
+    assert answers[-1] == 429
+    assert {*answers} == {200, 429}
+
+
+def test_guesses_of_whoever_has_found_an_open_browser_are_counted(
+    app: Flask, limited: FlaskClient
+) -> None:
+    type_password(limited)
+
+    answers = [
+        submit(limited, "/accounts/verify", password="wrong password").status_code
+        for _ in range(11)
+    ]
+
+    assert answers == [200] * 10 + [429]
+
+
+@pytest.fixture
+def limited(app: Flask, new_app: NewApp) -> Iterator[FlaskClient]:
+    """A browser at an application that counts attempts, on the database of the test."""
+    counting = new_app(RATELIMIT_ENABLED=True)
+    with app.app_context():
+        connection = db.engines[None]
+    with counting.app_context():
+        engines = cast(dict[str | None, object], db.engines)
+    engine, engines[None] = engines[None], connection
+    yield counting.test_client()
+    engines[None] = engine
+
+
+def test_programs_are_sent_to_the_api(visitor: FlaskClient) -> None:
+    token = Form(visitor.get("/accounts/login").text).fields["csrf_token"]
+    values = {"email": ANN, "password": PASSWORD}
+
+    answer = visitor.post("/accounts/login", json=values, headers={"X-CSRFToken": token})
+
+    assert answer.status_code == 415
+
+
+def test_a_password_that_is_too_long_to_be_hashed_is_refused(visitor: FlaskClient) -> None:
+    assert type_password(visitor, password="x" * 201).status_code == 413
+
+
+PAGES = [
+    "",
+    "login",
+    "register",
+    "reset",
+    "confirm",
+    "change",
+    "change-email",
+    "verify",
+    "tf-setup",
+    "mf-recovery-codes",
+    "wan-register",
+    "wan-signin",
+    "sessions",
+    "delete",
+]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_what_can_be_turned_off_is_not_there_then(new_app: NewApp, path: str) -> None:
+    off = dict.fromkeys(
+        ("SECURITY_REGISTERABLE", "SECURITY_TWO_FACTOR", "SECURITY_WEBAUTHN"), False
+    )
+    gone = {"register", "tf-setup", "mf-recovery-codes", "wan-register", "wan-signin"}
+
+    status = new_app(**off).test_client().get(f"/accounts/{path}").status_code
+
+    assert (status == 404) == (path in gone)
+
+
+def test_the_page_of_the_account_leads_to_all_that_can_be_done(client: FlaskClient) -> None:
+    page = client.get("/accounts").text
+
+    links = re.findall(r'<li><a href="([^"]+)', page)
+    assert [client.get(link).status_code for link in links] == [200] * len(links)
+    assert len(links) >= 7
+
+
+def test_pages_of_one_person_are_not_kept_for_others(client: FlaskClient) -> None:
+    for path in ("/notes", "/accounts"):
+        assert client.get(path).cache_control.private
+
+
+def test_links_are_not_in_the_log(
+    visitor: FlaskClient, outbox: list[EmailMessage], caplog: pytest.LogCaptureFixture
+) -> None:
+    link = forget(visitor, outbox)
+
+    visitor.get(link)
+
+    assert link.rpartition("/")[2] not in caplog.text
+    assert "/accounts/reset/***" in caplog.text
+
+
+def test_the_first_administrator_is_made_by_a_command(app: Flask, visitor: FlaskClient) -> None:
+    command = ["users", "create", BEN, "roles:administrator", "--active", "--password", PASSWORD]
+
+    done = app.test_cli_runner().invoke(args=command)
+
+    assert done.exit_code == 0, done.output
+    type_password(visitor, BEN)
+    assert "logged in as ben@example.com, administrator" in visitor.get("/accounts").text
+
+
+def test_a_link_that_somebody_else_overtakes_is_worth_nothing(
+    app: Flask, client: FlaskClient, outbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(client, "/accounts/change-email", email=BEN)
+    make_account(app, BEN)
+    datastore = app.extensions["security"].datastore
+    find = type(datastore).find_user
+
+    def find_too_early(self: object, **values: str) -> object:
+        if "email" not in values:
+            return find(datastore, **values)
+        monkeypatch.undo()
+        return None
+
+    monkeypatch.setattr(type(datastore), "find_user", find_too_early)
+    client.get(link_in(outbox.pop(0)))
+
+    assert accounts(app) == [ANN, BEN]
+
+
+OWN = ["/notes/{}", "/notes/{}/edit", "/notes/{}/delete"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", OWN)
+def test_the_note_of_somebody_else_is_not_found(
+    app: Flask, client: FlaskClient, path: str, method: str
+) -> None:
+    note_id = make_note(app)
+    make_account(app, BEN)
+    ben = log_in(app, BEN)
+    token = Form(ben.get("/notes/new").text).fields["csrf_token"]
+
+    assert client.get(path.format(note_id)).status_code == 200
+    answer = ben.open(path.format(note_id), method=method, data={"csrf_token": token, "title": "x"})
+    assert answer.status_code == (405 if (method, path) == ("POST", OWN[0]) else 404)
+    assert "Milk" not in ben.get("/notes").text
+    assert "Milk" not in ben.get("/notes?q=milk").text
+    assert "Milk" in client.get("/notes").text
+
+
+@pytest.mark.parametrize("path", ["/notes", "/notes/new", *OWN, "/accounts", "/accounts/delete"])
+def test_without_a_log_in_there_is_nothing_to_see(
+    app: Flask, visitor: FlaskClient, path: str
+) -> None:
+    answer = visitor.get(path.format(make_note(app)))
+
+    assert answer.status_code == 302
+    assert answer.location.startswith("/accounts/login?next=")

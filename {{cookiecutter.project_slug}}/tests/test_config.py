@@ -88,6 +88,12 @@ def test_a_weak_key_is_refused_outside_development(
         ("MIGRATION_STATEMENT_TIMEOUT", "1e6"),  # as milliseconds, PostgreSQL takes no more
         ("SLOW_QUERY", "inf"),
         ("LOG_LEVEL", "LOUD"),
+{%- if cookiecutter.accounts == "yes" %}
+        ("MAIL_URL", "mail.example.com"),
+        ("MAIL_URL", "http://mail.example.com"),
+        ("MAIL_URL", "smtp://mail.example.com:x"),
+        ("PASSKEYS", "no"),
+{%- endif %}
     ],
 )
 def test_a_value_that_cannot_be_read_is_named(name: str, value: str) -> None:

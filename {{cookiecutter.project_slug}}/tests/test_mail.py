@@ -1,1 +1,228 @@
-"""x"""
+"""Messages are handed over to a mail server, encrypted where there is a password."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import smtplib
+import socketserver
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from conftest import NewApp
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from {{ cookiecutter.project_slug }}.accounts import mail
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A mail server on this machine that keeps what it is told."""
+
+    daemon_threads = True
+
+    def __init__(self, context: ssl.SSLContext | None, *, encrypted: bool = False) -> None:
+        super().__init__(("127.0.0.1", 0), Conversation)
+        self.context, self.encrypted = context, encrypted
+        self.told: list[str] = []
+
+
+class Conversation(socketserver.BaseRequestHandler):
+    """What a client says: https://www.rfc-editor.org/rfc/rfc5321."""
+
+    server: Server
+
+    def handle(self) -> None:
+        try:
+            if self.server.encrypted:
+                self.encrypt()
+            self.say("220 ready")
+            while line := self.read():
+                self.answer(line)
+        except OSError:
+            pass  # the client has hung up
+        finally:
+            self.request.close()
+
+    def encrypt(self) -> None:
+        assert self.server.context
+        self.request = self.server.context.wrap_socket(self.request, server_side=True)
+        self.server.told.append("(encrypted)")
+
+    def answer(self, line: str) -> None:
+        self.server.told.append(line)
+        word = line.split()[0].upper()
+        if word == "EHLO":
+            offered = [] if self.server.context is None else ["STARTTLS"]
+            names = ["localhost", *offered, "AUTH PLAIN"]
+            for name in names[:-1]:
+                self.say(f"250-{name}")
+            self.say(f"250 {names[-1]}")
+        elif word == "STARTTLS":
+            self.say("220 go on" if self.server.context else "502 no")
+            if self.server.context:
+                self.encrypt()
+        elif word == "DATA":
+            self.say("354 go on")
+            while (text := self.read()) != ".":
+                self.server.told.append(text)
+            self.say("250 taken")
+        else:
+            self.say("235 welcome" if word == "AUTH" else "221 bye" if word == "QUIT" else "250 ok")
+
+    def say(self, line: str) -> None:
+        self.request.sendall(f"{line}\r\n".encode())
+
+    def read(self) -> str:
+        line = b""
+        while not line.endswith(b"\r\n"):
+            if not (byte := self.request.recv(1)):
+                return ""
+            line += byte
+        return line.decode().removesuffix("\r\n")
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Server], int]]:
+    """A function that has a server listen, and gives its port."""
+    servers: list[Server] = []
+
+    def start(server: Server) -> int:
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return int(server.server_address[1])
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> ssl.SSLContext:
+    """The certificate of a server on localhost; tmp_path / "certificate" has it for its clients."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (tmp_path / "certificate").write_bytes(certificate.public_bytes(pem))
+    (tmp_path / "key").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    return context
+
+
+@pytest.fixture
+def message() -> EmailMessage:
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = "Milk", "a@example.com", "b@example.com"
+    message.set_content("Two litres")
+    return message
+
+
+Listen = Callable[[Server], int]
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_message_goes_encrypted_to_the_server_that_its_certificate_names(
+    scheme: str,
+    listen: Listen,
+    context: ssl.SSLContext,
+    message: EmailMessage,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
+    server = Server(context, encrypted=scheme == "smtps")
+
+    mail.deliver(f"{scheme}://ann:p%40ss@localhost:{listen(server)}", message)
+
+    assert server.told.index("(encrypted)") < server.told.index("Two litres")
+    (login,) = (line for line in server.told if line.startswith("AUTH"))
+    assert login == "AUTH PLAIN AGFubgBwQHNz"
+    assert server.told.index("(encrypted)") < server.told.index(login)
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_server_with_the_certificate_of_a_stranger_gets_nothing(
+    scheme: str, listen: Listen, context: ssl.SSLContext, message: EmailMessage
+) -> None:
+    server = Server(context, encrypted=scheme == "smtps")
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        mail.deliver(f"{scheme}://ann:pass@localhost:{listen(server)}", message)
+
+    assert not [line for line in server.told if line.startswith(("AUTH", "MAIL"))]
+
+
+def test_a_password_is_never_sent_in_clear(listen: Listen, message: EmailMessage) -> None:
+    server = Server(None)
+
+    with pytest.raises(smtplib.SMTPException, match="STARTTLS"):
+        mail.deliver(f"smtp://ann:pass@localhost:{listen(server)}", message)
+
+    assert not [line for line in server.told if line.startswith("AUTH")]
+
+
+def test_a_server_on_this_machine_needs_neither_password_nor_encryption(
+    listen: Listen, message: EmailMessage, new_app: NewApp
+) -> None:
+    server = Server(None)
+    app = new_app(MAIL_URL=f"smtp://localhost:{listen(server)}")
+
+    with app.app_context():
+        mail.send(message)
+    mail.sender.submit(str).result()  # those before it are done then
+
+    assert "Two litres" in server.told
+
+
+def test_a_message_that_cannot_be_sent_is_logged(
+    message: EmailMessage, new_app: NewApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = new_app(MAIL_URL="smtp://ann:password-of-ann@localhost:9")
+
+    with app.app_context():
+        mail.send(message)
+    mail.sender.submit(str).result()
+
+    assert "“Milk” could not be sent" in caplog.text
+    assert "password-of-ann" not in caplog.text
+
+
+def test_without_a_server_a_message_is_missing_and_not_in_the_log(
+    message: EmailMessage, new_app: NewApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    with new_app().app_context():
+        mail.send(message)
+
+    assert "MAIL_URL is not set" in caplog.text
+    assert "Two litres" not in caplog.text
+
+
+def test_in_development_it_is_in_the_log(
+    message: EmailMessage,
+    new_app: NewApp,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    caplog.set_level(logging.INFO)
+
+    with new_app().app_context():
+        mail.send(message)
+
+    assert "To b@example.com: Milk\n\nTwo litres" in caplog.text

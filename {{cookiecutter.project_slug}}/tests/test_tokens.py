@@ -1,1 +1,141 @@
-"""x"""
+"""Programs use the API with a token, and see what belongs to its owner alone."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from factories import log_in, make_account, make_note
+from flask import Flask
+from flask.testing import FlaskClient
+from forms import Form, submit
+from sqlalchemy import select, update
+
+from {{ cookiecutter.project_slug }}.accounts import tokens
+from {{ cookiecutter.project_slug }}.accounts.models import Account
+from {{ cookiecutter.project_slug }}.accounts.tokens import Token
+from {{ cookiecutter.project_slug }}.database import db
+
+
+def make(client: FlaskClient, name: str = "backup") -> str:
+    """Make a token on the page, which shows it this once."""
+    found = re.search(
+        r"<code>([\w-]{43})</code>", submit(client, "/accounts/tokens", name=name).text
+    )
+    assert found
+    return found[1]
+
+
+def status(app: Flask, token: str) -> int:
+    """What a program is answered that sends this."""
+    return app.test_client().get("/api/notes", headers={"Authorization": token}).status_code
+
+
+def test_a_token_lets_a_program_in(app: Flask, client: FlaskClient) -> None:
+    token = make(client)
+
+    assert status(app, f"Bearer {token}") == 200
+    page = client.get("/accounts/tokens").text
+    assert "backup, until" in page
+    assert token not in page
+    with app.app_context():
+        assert token not in str(db.session.execute(select(Token.__table__)).all())
+
+
+@pytest.mark.parametrize(
+    "given", ["", "Bearer", "Bearer ", "Bearer x", "Bearer \xe9", "Basic YTpi", "x"]
+)
+def test_without_one_the_answer_is_401(app: Flask, given: str) -> None:
+    answer = app.test_client().get("/api/notes", headers={"Authorization": given})
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert answer.content_type == "application/problem+json"
+    assert "token" in answer.text
+
+
+def test_a_cookie_is_no_token(client: FlaskClient) -> None:
+    del client.environ_base["HTTP_AUTHORIZATION"]
+
+    assert client.get("/notes").status_code == 200
+    assert client.post("/api/notes", json={"title": "Milk"}).status_code == 401
+
+
+def test_to_make_one_asks_for_the_password_again(client: FlaskClient) -> None:
+    with client.session_transaction() as session:
+        session["fs_paa"] -= 3600
+
+    assert "Is it you?" in client.get("/accounts/tokens", follow_redirects=True).text
+
+
+def revoke(client: FlaskClient, token_id: int) -> None:
+    csrf = Form(client.get("/accounts/tokens").text).fields["csrf_token"]
+    client.post(f"/accounts/tokens/{token_id}/revoke", data={"csrf_token": csrf})
+
+
+def test_a_revoked_token_is_worth_nothing(app: Flask, client: FlaskClient) -> None:
+    token, other = make(client), make(client, "other")
+    with app.app_context():
+        token_id = db.session.scalars(select(Token.id).where(Token.name == "backup")).one()
+
+    make_account(app, "ben@example.com")
+    revoke(log_in(app, "ben@example.com"), token_id)
+    assert status(app, f"Bearer {token}") == 200  # it isn't his
+
+    revoke(client, token_id)
+    assert status(app, f"Bearer {token}") == 401
+    assert status(app, f"Bearer {other}") == 200
+
+
+def test_a_token_ends_after_a_year(app: Flask, client: FlaskClient) -> None:
+    token = make(client)
+    with app.app_context():
+        db.session.execute(update(Token).values(made_at=datetime.now(UTC) - tokens.LONGEST))
+        db.session.commit()
+
+    assert status(app, f"Bearer {token}") == 401
+
+
+def test_the_tokens_of_an_account_that_was_closed_end(app: Flask, client: FlaskClient) -> None:
+    token = make(client)
+    with app.app_context():
+        db.session.execute(update(Account).values(active=False))
+        db.session.commit()
+
+    assert status(app, f"Bearer {token}") == 401
+    assert client.get("/notes").status_code == 302
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_the_note_of_somebody_else_is_not_found(
+    app: Flask, client: FlaskClient, method: str
+) -> None:
+    path = f"/api/notes/{make_note(app)}"
+    etag = client.get(path).headers["ETag"]
+    make_account(app, "ben@example.com")
+    ben = log_in(app, "ben@example.com")
+
+    for tag in (etag, "*"):
+        answer = ben.open(path, method=method, json={"title": "x"}, headers={"If-Match": tag})
+        assert answer.status_code == 404
+    assert ben.get("/api/notes").json == {"items": [], "next": None}
+    assert client.get(path).headers["ETag"] == etag
+
+
+def test_the_description_says_that_a_token_is_needed(client: FlaskClient) -> None:
+    description = client.get("/api/openapi.json").json
+    assert description is not None
+
+    assert description["security"] == [{"token": []}]
+    for item in description["paths"].values():
+        operations = [item[method] for method in item if method != "parameters"]
+        assert all("401" in operation["responses"] for operation in operations)
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb"])
+def test_a_token_needs_a_name(app: Flask, client: FlaskClient, name: str) -> None:
+    page = submit(client, "/accounts/tokens", name=name).text
+
+    assert 'aria-invalid="true"' in page
+    assert "can't be shown again" not in page

@@ -22,9 +22,11 @@ from flask_security import (
     SQLAlchemyUserDatastore,
     UserMixin,
     auth_required,
+    change_email_confirmed,
     current_user,
     uia_email_mapper,
 )
+from flask_security.utils import send_mail
 from sqlalchemy.exc import IntegrityError
 
 from ..database import db
@@ -37,6 +39,10 @@ View = Callable[..., Any]
 # https://flask-limiter.readthedocs.io/en/stable/#rate-limit-string-notation
 OF_ONE_ADDRESS = "20 per minute; 200 per hour"  # of the network
 ON_ONE_ACCOUNT = "10 per minute; 50 per hour"
+NOT_LET_IN = (
+    "This address and password don't go together, or the address has not been confirmed yet."
+)
+LONGEST_PASSWORD = 200  # characters
 GUESSES = (
     "change_password",
     "login",
@@ -87,7 +93,7 @@ def init_app(app: Flask) -> None:
         # Nobody learns from an answer, or from its time, who has an account.
         SECURITY_RETURN_GENERIC_RESPONSES=True,
         SECURITY_HASHING_SCHEMES=["hex_sha256"],
-        SECURITY_REQUIRES_CONFIRMATION_ERROR_VIEW=".send_confirmation",
+        SECURITY_MSG_GENERIC_AUTHN_FAILED=(NOT_LET_IN, "error"),
         # https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
         SECURITY_PASSWORD_HASH="argon2",  # noqa: S106
         SECURITY_PASSWORD_SCHEMES=["argon2"],
@@ -133,7 +139,8 @@ def init_app(app: Flask) -> None:
     sessions.init_app(app)
     _limit_attempts(app)
     _wrap(app, ["register", "change_email_confirm"], _again_if_taken)
-    app.before_request(_refuse_json)
+    change_email_confirmed.connect(_tell_old_address, app)
+    app.before_request(_refuse_odd)
     app.after_request(_keep_private)
 
 
@@ -153,6 +160,7 @@ def _wrap(app: Flask, names: Iterable[str], decorator: Callable[[View], View]) -
 def _limit_attempts(app: Flask) -> None:
     """Count the attempts to guess, and the messages that somebody else may not want."""
     limiter = Limiter(get_remote_address, app=app)
+    app.extensions["accounts_limiter"] = limiter  # its decorators don't keep it alive
     told = "Too many attempts. Try again in a while."
     options: dict[str, Any] = {"methods": ["POST"], "error_message": told}
     network = limiter.shared_limit(OF_ONE_ADDRESS, "network", **options)
@@ -185,9 +193,20 @@ def _again_if_taken(view: View) -> View:
     return try_twice
 
 
-def _refuse_json() -> None:
-    if request.blueprint == "security" and request.is_json:
-        abort(415, "Programs use the API, with a token.")
+def _tell_old_address(app: Flask, user: Account, old_email: str, **others: object) -> None:
+    """Whoever reads the messages to the old address learns that they go elsewhere now."""
+    send_mail("Your address was changed", old_email, "security/email/address_changed", user=user)
+
+
+def _refuse_odd() -> None:
+    """Take nothing but forms, and no password that is too long to be hashed."""
+    if request.blueprint != "security":
+        return
+    if request.is_json:
+        abort(415, "This is for people; programs use the API, with a token.")
+    for name, value in request.form.items(multi=True):
+        if "password" in name and len(value) > LONGEST_PASSWORD:
+            abort(413, f"A password has at most {LONGEST_PASSWORD} characters.")
 
 
 def _keep_private(response: Response) -> Response:

@@ -40,7 +40,7 @@ class MailUtil(flask_security.MailUtil):
         """
         try:
             valid = email_validator.validate_email(
-                email, allow_smtputf8=False, check_deliverability=False
+                email.strip(), allow_smtputf8=False, check_deliverability=False
             )
         except email_validator.EmailNotValidError:
             raise flask_security.EmailValidateException(

@@ -33,4 +33,4 @@ class RecoveryCodes(flask_security.MfRecoveryCodesUtil):
 
 def _lock(account: UserMixin) -> None:
     """Wait for another request with this account, and see what it has changed."""
-    db.session.refresh(account, with_for_update=True)
+    db.session.refresh(account, ["totp_counter", "mf_recovery_codes"], with_for_update=True)
