@@ -7,12 +7,27 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 import servers
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, Route, WebError
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Page,
+    Playwright,
+    Request,
+    Route,
+    WebError,
+    expect,
+    sync_playwright,
+)
+
+expect.set_options(timeout=20_000)  # ms; the machine may be busy
 
 PHONE = {"width": 360, "height": 640}  # CSS pixels
 # html-validate 8 runs on the Node of Debian 12.
@@ -119,9 +134,9 @@ class Browsing:
     files: dict[str, Answer] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)  # for the bodies of these addresses
 
-    def open(self, port: int, **options: object) -> Page:
+    def open(self, port: int, name: str = "127.0.0.1", **options: object) -> Page:
         """A window of a new visitor of the server on this port."""
-        host = f"127.0.0.1:{port}"
+        host = f"{name}:{port}"
         self.hosts.add(host)
         context = self.browser.new_context(base_url=f"http://{host}", **options)  # type: ignore[arg-type]
         context.on("request", lambda request: self.requested.append(request.url))
@@ -214,3 +229,35 @@ class Browsing:
 
     def _hear_error(self, error: WebError) -> None:
         self.said.append(("", str(error.error)))
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(**launch_options())  # type: ignore[arg-type]
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def checkers(tmp_path_factory: pytest.TempPathFactory) -> Checkers:
+    checkers = Checkers(tmp_path_factory.mktemp("npm"))
+    checkers.install()
+    return checkers
+
+
+@pytest.fixture
+def browsing(chromium: Browser, checkers: Checkers) -> Iterator[Browsing]:
+    """Opens windows; in the end, nothing may be wrong with any page that was visited in them."""
+    browsing = Browsing(chromium, checkers)
+    yield browsing
+    faults = browsing.faults()
+    for context in chromium.contexts:
+        context.close()
+    assert browsing.pages
+    assert not faults, "\n".join(faults)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 import pexpect
 import pytest
@@ -28,6 +28,7 @@ TEMPLATE = Path(__file__).resolve().parents[1]
 PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
 
 Bake = Callable[..., Path]
+pytest_plugins = ["browser"]  # the fixtures of the tests with a browser
 
 # Of the machine's environment, what a new user's shell would not have.
 UNUSUAL = re.compile(
@@ -100,13 +101,13 @@ class Project:
             yield lambda path: get(port, path)
 
     @contextmanager
-    def listen(self, *server: str) -> Iterator[int]:
+    def listen(self, *server: str, log: int | IO[bytes] = subprocess.DEVNULL) -> Iterator[int]:
         """Run a server, by default that for development, and give its port: it will listen soon."""
         port = free_port()
         command = ["uv", "run", *(server or ("flask", "run"))]
         env = {**self.env, "FLASK_RUN_PORT": str(port), "PORT": str(port)}
         with subprocess.Popen(
-            command, cwd=self.path, env=env, stderr=subprocess.DEVNULL, start_new_session=True
+            command, cwd=self.path, env=env, stderr=log, start_new_session=True
         ) as process:
             try:
                 yield port

@@ -13,9 +13,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from browser import Browsing, Checkers, launch_options
+from browser import Browsing
 from conftest import TEMPLATE, Project, User, get
-from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 from servers import Server
 from sqlalchemy import make_url
 
@@ -27,39 +27,6 @@ NOTES = {
     "Buy oat milk": "shop",
     "Books to read": "home",
 }
-expect.set_options(timeout=20_000)  # ms; the machine may be busy
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(**launch_options())  # type: ignore[arg-type]
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="module")
-def checkers(tmp_path_factory: pytest.TempPathFactory) -> Checkers:
-    checkers = Checkers(tmp_path_factory.mktemp("npm"))
-    checkers.install()
-    return checkers
-
-
-@pytest.fixture(autouse=True)
-def browsing(chromium: Browser, checkers: Checkers) -> Iterator[Browsing]:
-    """Opens windows; in the end, nothing may be wrong with any page that was visited in them."""
-    browsing = Browsing(chromium, checkers)
-    yield browsing
-    faults = browsing.faults()
-    for context in chromium.contexts:
-        context.close()
-    assert browsing.pages
-    assert not faults, "\n".join(faults)
 
 
 def on_database(project: Project, path: Path, **variables: str) -> Project:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from typing import cast
+from html import unescape
+from typing import Any, cast
 from urllib.parse import quote, urljoin
 
 import pytest
@@ -795,3 +797,28 @@ def test_without_a_log_in_there_is_nothing_to_see(
 
     assert answer.status_code == 302
     assert answer.location.startswith("/accounts/login?next=")
+
+
+@pytest.mark.parametrize(
+    ("usage", "verification"), [("first", "required"), ("secondary", "discouraged")]
+)
+def test_in_place_of_the_password_a_passkey_has_to_know_its_owner(
+    client: FlaskClient, visitor: FlaskClient, usage: str, verification: str
+) -> None:
+    page = post(
+        client, "/accounts/wan-register", on="/accounts/wan-register", name="phone", usage=usage
+    )
+    assert asked_of_browser(page)["authenticatorSelection"]["userVerification"] == verification
+
+    page = post(visitor, "/accounts/wan-signin", on="/accounts/wan-signin")
+    assert asked_of_browser(page)["userVerification"] == "required"
+    page = post(client, "/accounts/wan-verify", on="/accounts/verify")
+    assert asked_of_browser(page)["userVerification"] == "discouraged"
+
+
+def asked_of_browser(page: TestResponse) -> dict[str, Any]:
+    """What a page has the browser ask a passkey for."""
+    found = re.search('data-options="([^"]+)', page.text)
+    assert found
+    asked: dict[str, Any] = json.loads(unescape(found[1]))
+    return asked

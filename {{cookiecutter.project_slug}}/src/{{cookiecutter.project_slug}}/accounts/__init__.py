@@ -30,7 +30,7 @@ from flask_security.utils import send_mail
 from sqlalchemy.exc import IntegrityError
 
 from ..database import db
-from . import pages, second_factor, sessions
+from . import factors, pages, sessions
 from .mail import MailUtil
 from .models import Account, Passkey, Role
 
@@ -116,6 +116,7 @@ def init_app(app: Flask) -> None:
         SECURITY_MULTI_FACTOR_RECOVERY_CODES_KEYS=[
             base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest())
         ],
+        SECURITY_WAN_ALLOW_USER_HINTS=False,
         SECURITY_WAN_RP_NAME=app.config["PROJECT_NAME"],
         SESSION_PROTECTION=None,  # a phone changes its address; a session can be ended
         REMEMBER_COOKIE_DURATION=sessions.LONGEST,
@@ -131,8 +132,9 @@ def init_app(app: Flask) -> None:
         app,
         Datastore(db, Account, Role, Passkey),
         mail_util_cls=MailUtil,
-        totp_cls=second_factor.Totp,
-        mf_recovery_codes_util_cls=second_factor.RecoveryCodes,
+        totp_cls=factors.Totp,
+        mf_recovery_codes_util_cls=factors.RecoveryCodes,
+        webauthn_util_cls=factors.Passkeys,
     )
     # Flask-Security's own tokens can't be revoked one by one.
     security.login_manager.request_loader(lambda request: None)

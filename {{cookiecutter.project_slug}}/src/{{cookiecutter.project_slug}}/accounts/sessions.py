@@ -35,11 +35,13 @@ def load(key: str) -> Account | None:
         .where(Session.fs_uniquifier == Account.fs_uniquifier, Account.active)
     )
     account = db.session.scalar(query)
-    if account:
-        g.session_key = key
-        # Flask-Security asks by which way somebody came, and when they last proved who they are.
-        set_request_attr("fs_authn_via", "session")
-        set_request_attr("fs_paa", session.get("fs_paa", 0))
+    if account is None:
+        session.pop("_user_id", None)  # the pages see by it whether somebody is logged in
+        return None
+    g.session_key = key
+    # Flask-Security asks by which way somebody came, and when they last proved who they are.
+    set_request_attr("fs_authn_via", "session")
+    set_request_attr("fs_paa", session.get("fs_paa", 0))
     return account
 
 

@@ -1,9 +1,11 @@
-// Hands a passkey over: asks the browser for it as soon as the page is there, and sends the form.
+// Asks the browser for a passkey as soon as the page is there, and sends what it gives.
 // The functions come from Flask-Security: base64.js and webauthn.js.
 const form = document.querySelector("form[data-passkey]");
-if (form) {
-  const ask = form.dataset.passkey === "register" ? handleRegister : handleSignin;
-  ask(form.dataset.options).then((result) => {
+
+function ask(event) {
+  event?.preventDefault();
+  const hand_over = form.dataset.passkey === "register" ? handleRegister : handleSignin;
+  hand_over(form.dataset.options).then((result) => {
     if (result.error_msg) {
       document.getElementById("passkey-state").textContent = result.error_msg;
     } else {
@@ -11,4 +13,9 @@ if (form) {
       form.submit();
     }
   });
+}
+
+if (form) {
+  form.addEventListener("submit", ask);
+  ask();
 }
