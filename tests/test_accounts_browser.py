@@ -199,7 +199,7 @@ def test_an_account_is_seen_to_and_deleted(site: Site, browsing: Browsing) -> No
     page.get_by_role("button", name="Delete it").click()
     expect(page.get_by_role("status")).to_have_text("Your account is deleted.")
 
-    other.get_by_role("link", name="I forgot the password").click()
+    other.get_by_role("link", name="Forgot password?").click()
     other.get_by_label("Email").fill("cy@example.org")
     other.get_by_role("button", name="Send me a link").click()
     expect(other.get_by_role("status")).to_contain_text("Instructions to reset")

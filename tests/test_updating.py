@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import TEMPLATE, Project, User
 from passwords import PASSWORD, files_with_the_password
-from servers import Server
+from servers import KINDS, Server, driver_named
 from test_command_line import IDENTITY, QUESTIONS
-from test_docs import sections_of
+from test_docs import edit, execute, rows, sections_of, write
 
 SECTIONS = sections_of(TEMPLATE / "docs" / "updating.md")
 MODELS = "src/my_app/notes/models.py"
@@ -231,6 +231,30 @@ def test_answers_given_again_set_nothing_up(template: Path, user: User) -> None:
     assert "Setting up" not in output
     assert (project.path / "added.txt").exists()
     assert kept(project) == before
+
+
+@pytest.mark.usefixtures("template")
+@pytest.mark.parametrize(
+    "kind", ["sqlite", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])]
+)
+def test_accounts_are_turned_on_later(kind: str, user: User, new_uri: Callable[[str], str]) -> None:
+    """As docs/accounts.md says; the notes that are there are kept."""
+    uri = driver_named(new_uri(kind))
+    project = create(user, f"database_uri={uri}")
+    execute(uri, "INSERT INTO note (title, body) VALUES ('Milk', 'Two litres')")
+
+    for language, block in sections_of(TEMPLATE / "docs/accounts.md")["Turning accounts on later"]:
+        if language == "sh":
+            asked = " --password 'correct horse battery staple'" if "users create" in block else ""
+            done = project.run("bash", "-euo", "pipefail", "-c", block.strip() + asked)
+            assert done.returncode == 0, f"{block}\n{done.stdout}"
+        elif language == "diff":
+            edit(project, block)
+        else:
+            write(project, block)
+
+    owners = "SELECT title, email FROM note JOIN account ON account.id = owner_id"
+    assert rows(uri, owners) == [("Milk", "you@example.com")]
 
 
 @pytest.mark.usefixtures("template")

@@ -23,7 +23,8 @@ class Form(HTMLParser):
         if tag == "form":
             self.fields = {}
         elif tag == "input" and name:
-            self.fields[name] = attributes.get("value") or ""
+            empty = attributes.get("type") == "checkbox" and "checked" not in attributes
+            self.fields[name] = "" if empty else attributes.get("value") or ""
         elif tag == "textarea":
             self._text, self.fields[name] = name, ""
 

@@ -125,6 +125,7 @@ def init_app(app: Flask) -> None:
         REMEMBER_COOKIE_SECURE=app.config["SESSION_COOKIE_SECURE"],
         # While Redis is away, each process counts for itself.
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
+        RATELIMIT_SWALLOW_ERRORS=True,
         RATELIMIT_HEADERS_ENABLED=True,
     )
     app.register_blueprint(pages.blueprint)  # before that of Flask-Security: its templates win
@@ -139,8 +140,8 @@ def init_app(app: Flask) -> None:
     # Flask-Security's own tokens can't be revoked one by one.
     security.login_manager.request_loader(lambda request: None)
     sessions.init_app(app)
-    _limit_attempts(app)
     _wrap(app, ["register", "change_email_confirm"], _again_if_taken)
+    _limit_attempts(app)
     change_email_confirmed.connect(_tell_old_address, app)
     app.before_request(_refuse_odd)
     app.after_request(_keep_private)

@@ -1,0 +1,199 @@
+"""Accounts on real servers: many at once, many guesses, and a project that turns them on later."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from conftest import Bake, Project, User, free_port, get, text_files
+from servers import KINDS, driver_named, skip
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+from test_databases import LIFE_CYCLE
+
+PASSWORD = "correct horse battery staple"  # noqa: S105
+DRIVERS = ["--with", "psycopg[binary]", "--with", "pymysql[rsa]"]
+GUESSES = 10_000 if os.environ.get("ROUNDS") else 1_000
+
+
+@pytest.fixture(scope="module")
+def project(new_user: Callable[[], User]) -> Project:
+    """A project with accounts, whose database is named by each test."""
+    return new_user().project("accounts=yes")
+
+
+@pytest.fixture
+def elsewhere(project: Project, new_uri: Callable[[str], str]) -> Callable[..., Project]:
+    """A function that gives the project on a new database of a kind, with settings for production."""
+
+    def place(kind: str, **settings: str) -> Project:
+        settings |= {
+            "DATABASE_URL": driver_named(new_uri(kind)),
+            "SECRET_KEY": secrets.token_hex(),
+            "FLASK_DEBUG": "0",
+        }
+        return Project(project.path, {**project.env, **settings})
+
+    return place
+
+
+@contextmanager
+def serve(project: Project, **settings: str) -> Iterator[int]:
+    """The port of gunicorn, on a database that has been prepared."""
+    project = Project(project.path, {**project.env, **settings})
+    project.succeed("uv", "run", *DRIVERS, "flask", "db", "prepare")
+    with project.listen(*DRIVERS, "gunicorn") as port:
+        get(port, "/readyz")
+        yield port
+
+
+class Visitor:
+    """A browser that fills in one form, again and again."""
+
+    def __init__(self, port: int, path: str) -> None:
+        self.port, self.path = port, path
+        status, page, self.cookie = self._ask("GET")
+        found = re.search(r'name="csrf_token"[^>]* value="([^"]+)', page)
+        assert found, status
+        self.token = found[1]
+
+    def _ask(self, method: str, body: str = "", **headers: str) -> tuple[int, str, str]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, self.path, body, headers)
+            response = connection.getresponse()
+            cookie = response.headers.get("Set-Cookie", "").partition(";")[0]
+            return response.status, response.read().decode(), cookie
+        finally:
+            connection.close()
+
+    def send(self, **values: str) -> int:
+        headers = {
+            "Cookie": self.cookie,
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        return self._ask("POST", urlencode(values | {"csrf_token": self.token}), **headers)[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_many_who_register_an_address_at_once_one_gets_the_account(
+    kind: str, elsewhere: Callable[..., Project]
+) -> None:
+    project = elsewhere(kind)
+    values = {"email": "ann@example.com", "password": PASSWORD, "password_confirm": PASSWORD}
+    with serve(project) as port:
+        visitors = [Visitor(port, "/accounts/register") for _ in range(8)]
+        with ThreadPoolExecutor(len(visitors)) as pool:
+            answers = list(pool.map(lambda visitor: visitor.send(**values), visitors))
+
+    assert set(answers) == {302}
+    engine = create_engine(project.env["DATABASE_URL"], poolclass=NullPool)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM account")) == 1
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    """The address of a Redis of our own, which keeps nothing."""
+    program = shutil.which("redis-server") or skip("needs redis-server")
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as process:
+        yield f"redis://127.0.0.1:{port}/0"
+        process.terminate()
+
+
+def guess(port: int, number: int) -> Counter[int]:
+    """Try wrong passwords on one account, several at a time, and count the answers."""
+    visitors = [Visitor(port, "/accounts/login") for _ in range(4)]
+
+    def try_some(visitor: Visitor) -> Counter[int]:
+        share = range(number // len(visitors))
+        return Counter(visitor.send(email="ann@example.com", password=f"wrong {n}") for n in share)
+
+    with ThreadPoolExecutor(len(visitors)) as pool:
+        return sum(pool.map(try_some, visitors), Counter())
+
+
+def test_many_wrong_passwords_are_hardly_ever_tried(
+    elsewhere: Callable[..., Project], redis: str
+) -> None:
+    """Redis counts for both processes together."""
+    project = elsewhere("sqlite", RATELIMIT_STORAGE_URI=redis)
+    with serve(project) as port:
+        started = time.monotonic()
+        answers = guess(port, GUESSES)
+        minutes = (time.monotonic() - started) / 60
+        assert get(port, "/healthz")[0] == 200
+
+    assert set(answers) == {200, 429}
+    assert answers.total() == GUESSES
+    assert answers[200] <= 10 * (minutes + 2)
+
+
+def test_while_redis_is_away_each_process_counts(elsewhere: Callable[..., Project]) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    project = elsewhere("sqlite", RATELIMIT_STORAGE_URI=nowhere)
+    with serve(project) as port:
+        answers = guess(port, 100)
+
+    assert set(answers) == {200, 429}
+    assert answers[200] <= 2 * 20
+
+
+def test_a_revision_of_one_database_serves_every_database(
+    user: User,
+    new_uri: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    project = user.project(f"database_uri={new_uri('postgresql')}", "accounts=yes")
+    (tmp_path / "life_cycle.py").write_text(LIFE_CYCLE)
+    for kind in KINDS:
+        settings = {"SECRET_KEY": secrets.token_hex(), "DATABASE_URL": driver_named(new_uri(kind))}
+        there = Project(project.path, {**project.env, **settings})
+        there.succeed(
+            "uv", "run", *DRIVERS, "python", "-W", "error", str(tmp_path / "life_cycle.py")
+        )
+
+
+# Words that belong to accounts alone.
+TRACES = re.compile(
+    r"flask.security|limiter|passkey|recovery|owner_id|account_id|mail_|log.?in\b|redis|accounts/",
+    re.IGNORECASE,
+)
+
+
+def test_without_accounts_nothing_of_them_is_left(bake: Bake) -> None:
+    def found_in(project: Path) -> set[str]:
+        return {
+            word.lower()
+            for path in text_files(project)
+            if path.name != "set_up.py"
+            for line in [str(path.relative_to(project)), *path.read_text("utf-8").splitlines()]
+            for word in TRACES.findall(line)
+        }
+
+    assert found_in(bake(accounts="yes", project_name="With It")) >= {"passkey", "owner_id", "redis"}
+    assert found_in(bake(project_name="Without It")) == set()
+
+
+def test_accounts_need_pages(user: User) -> None:
+    done = user.cookiecutter("--no-input", "accounts=yes", "interface=api")
+
+    assert done.returncode == 1
+    assert done.stdout == (
+        "Error: accounts 'yes' needs pages to log in on: answer pages or pages+api to interface.\n"
+    )
+    assert user.files() == []
