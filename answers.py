@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 import cookiecutter.main
 from jinja2 import Environment
 from jinja2.ext import Extension
@@ -48,6 +47,7 @@ NO = ("no", "n", "false", "f", "0", "off")
 DONE = "done"  # what is recorded of set_up_now: the project is there
 LONGEST_SLUG = 50  # characters; a path on Windows has 260 in all
 LONGEST_TEXT = 200
+QUESTIONS = Path(__file__).with_name("cookiecutter.json")
 
 
 class Answers(Extension):
@@ -55,6 +55,7 @@ class Answers(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        self.own_templates: list[object] | None = None
         # An update by cruft reads two versions of the template in one process, each by its own code.
         for module in (__name__, database_uri.__name__):
             sys.modules.pop(module, None)
@@ -63,8 +64,24 @@ class Answers(Extension):
             check_all=check_all,
             driver_packages=driver_packages,
             python=python,
+            take_as_text=self.take_as_text,
             toml=toml,
         )
+
+    def take_as_text(self, context: object) -> str:
+        """From here on, take as text whatever does not stand in cookiecutter.json: it is an answer.
+
+        Cookiecutter renders the answers that are not typed, those of cruft's updates included.
+        """
+        questions = json.loads(QUESTIONS.read_text(encoding="utf-8"))
+        self.own_templates = list(questions.values())
+        return ""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """Jinja calls this with each template."""
+        if self.own_templates is None or source in self.own_templates:
+            return source
+        return f"{{{{ {source!a} }}}}"
 
 
 def check(context: dict[str, Any], question: str) -> str:
@@ -74,26 +91,26 @@ def check(context: dict[str, Any], question: str) -> str:
         The value of the private variable that calls this: for set_up_now the answer, else nothing.
 
     Raises:
-        click.ClickException: the answer can't be used; cookiecutter then ends with that one line.
+        SystemExit: the answer can't be used; cookiecutter or cruft then ends with that one line.
     """
-    answer = context[question]
+    answer = context.get(question)  # a mapping, which a user's configuration may hold, is not there
     if question == "database_uri":
         uri = take_database_uri(str(answer))
         context[question] = uri.public
         if not uri.tested:
-            click.echo(
+            print(
                 f"Note: {uri.dialect}+{uri.driver} is accepted, but not tested with this template.",
-                err=True,
+                file=sys.stderr,
             )
         return ""
     reason = CHECKS[question](answer)
     if reason:
-        raise click.ClickException(f"{question} {shown(answer)} {reason}")
+        raise SystemExit(f"Error: {question} {shown(answer)} {reason}")
     if question == "accounts":
         context[question] = yes_or_no(answer)
         if context[question] == "yes" and "pages" not in context["interface"]:
-            raise click.ClickException(
-                "accounts 'yes' needs pages to log in on: answer pages or pages+api to interface."
+            raise SystemExit(
+                "Error: accounts 'yes' needs pages to log in on: answer pages or pages+api to interface."
             )
     if question == "set_up_now":
         # When cruft makes the project again, to compare two versions of the template, it hands on
@@ -112,12 +129,12 @@ def take_database_uri(answer: str) -> database_uri.DatabaseUri:
         The address; without its password it takes the place of the answer.
 
     Raises:
-        click.ClickException: the address can't be used.
+        SystemExit: the address can't be used.
     """
     try:
         uri = database_uri.parse(answer)
     except database_uri.Refused as refusal:
-        raise click.ClickException(f"database_uri {refusal}") from None
+        raise SystemExit(f"Error: database_uri {refusal}") from None
     os.environ.pop(FULL_DATABASE_URI, None)
     if uri.full != uri.public:
         os.environ[FULL_DATABASE_URI] = uri.full
@@ -129,7 +146,7 @@ def forget_other_database_uri(context: Mapping[str, Any]) -> None:
     """Forget an address that was handed on, but isn't the one of these answers.
 
     Raises:
-        click.ClickException: the address of the answers can't be used.
+        SystemExit: the address of the answers can't be used.
     """
     handed_on = os.environ.get(FULL_DATABASE_URI)
     answer = take_database_uri(str(context["database_uri"]))
@@ -167,13 +184,13 @@ def check_all(context: Mapping[str, Any]) -> str:
         An empty text.
 
     Raises:
-        click.ClickException: as `check` does; the folder is removed.
+        SystemExit: as `check` does; the folder is removed.
     """
     try:
         for question in CHECKS:
             check(dict(context), question)
         forget_other_database_uri(context)
-    except click.ClickException:
+    except SystemExit:
         with contextlib.suppress(OSError):  # it isn't empty: then it was there before
             Path(context["_output_dir"], context["project_slug"]).rmdir()
         raise
@@ -213,7 +230,9 @@ def of_slug(answer: object) -> str:
 
 
 def of_text(answer: object) -> str:
-    text = str(answer)
+    if not isinstance(answer, str):
+        return "is no text: put it in quotes."
+    text = answer
     if not text.strip():
         return "is empty: type at least one letter."
     if not text.isprintable():
