@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import keyword
 import os
@@ -73,6 +74,10 @@ class Answers(Extension):
 
         Cookiecutter renders the answers that are not typed, those of cruft's updates included.
         """
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            with contextlib.suppress(io.UnsupportedOperation):  # it has been read from
+                # What is typed and no UTF-8 is refused as other characters that can't be seen.
+                sys.stdin.reconfigure(errors="surrogateescape")
         questions = json.loads(QUESTIONS.read_text(encoding="utf-8"))
         self.own_templates = list(questions.values())
         return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import os
 import runpy
 import shutil
 import subprocess
@@ -373,3 +374,19 @@ def test_whichever_way_answers_come(
         f"{len(TOGETHER)} projects whole, {len(REFUSED)} times refused in one line",
         tries=len(TOGETHER) + len(REFUSED),
     )
+
+
+def test_typed_bytes_that_are_no_text_are_refused(user: User) -> None:
+    user.env["PYTHONIOENCODING"] = "utf-8:strict"  # as in most locales
+    terminal = at_the_prompt(user)
+    terminal.expect_exact("): ")
+    terminal.setecho(False)
+    os.write(terminal.child_fd, b"A\xff\n")
+    terminal.expect_exact(
+        "Error: project_name 'A\\udcff' has a line break or an invisible character"
+    )
+    terminal.expect(pexpect.EOF)
+
+    assert "Traceback" not in str(terminal.before)
+    assert user.files() == []
+    report("Hostile answers", "bytes that are no UTF-8, typed", "refused in one line")
