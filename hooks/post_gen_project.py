@@ -80,12 +80,14 @@ def main(context: dict[str, Any]) -> int:
         print(f"\nThe project is written. To set it up, run:\n\n  {set_up.again(started_in)}\n")
         return 0
     print(f"\nSetting up {context['project_name']}\n", flush=True)
+    set_up.end_with_parent()
     if os.environ.get("SET_UP_STRICT") == "1":
         try:
             set_up.set_up()
-        except set_up.SetUpError as error:
+        except (set_up.SetUpError, KeyboardInterrupt) as error:
             print(
-                f"\n{error}\n\nThe project is not kept, because of SET_UP_STRICT=1.\n", flush=True
+                f"\n{str(error) or 'Interrupted.'}\n\nThe project is not kept, because of SET_UP_STRICT=1.\n",
+                flush=True,
             )
             return 1
     else:
