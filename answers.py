@@ -8,10 +8,12 @@ import json
 import keyword
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import cookiecutter.main
@@ -48,6 +50,7 @@ NO = ("no", "n", "false", "f", "0", "off")
 DONE = "done"  # what is recorded of set_up_now: the project is there
 LONGEST_SLUG = 50  # characters; a path on Windows has 260 in all
 LONGEST_TEXT = 200
+ROOM = 5_000_000  # bytes
 QUESTIONS = Path(__file__).with_name("cookiecutter.json")
 
 
@@ -57,6 +60,7 @@ class Answers(Extension):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self.own_templates: list[object] | None = None
+        sys.excepthook = tell_in_a_line
         # An update by cruft reads two versions of the template in one process, each by its own code.
         for module in (__name__, database_uri.__name__):
             sys.modules.pop(module, None)
@@ -183,7 +187,7 @@ def driver_packages(answer: str) -> tuple[str, ...]:
 
 
 def check_all(context: Mapping[str, Any]) -> str:
-    """Refuse the answers if one of them can't be used, once the project's folder is made.
+    """Refuse the answers if one can't be used, or the disk is full, once the project's folder is made.
 
     Returns:
         An empty text.
@@ -191,15 +195,29 @@ def check_all(context: Mapping[str, Any]) -> str:
     Raises:
         SystemExit: as `check` does; the folder is removed.
     """
+    output = Path(context.get("_output_dir", "."))  # cruft doesn't say
     try:
         for question in CHECKS:
             check(dict(context), question)
         forget_other_database_uri(context)
+        if shutil.disk_usage(output).free < ROOM:
+            raise SystemExit("Error: the disk is full: the files of the project need 5 MB.")
     except SystemExit:
         with contextlib.suppress(OSError):  # it isn't empty: then it was there before
-            Path(context["_output_dir"], context["project_slug"]).rmdir()
+            (output / str(context["project_slug"])).rmdir()
         raise
     return ""
+
+
+def tell_in_a_line(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """What cookiecutter can't do on this machine, it would end with a traceback."""
+    if isinstance(error, OSError):
+        cause = getattr(error.__cause__, "strerror", None)
+        print(f"Error: {error}{f': {cause}' if cause else ''}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def shown(answer: object) -> str:
