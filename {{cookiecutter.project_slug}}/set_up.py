@@ -73,7 +73,7 @@ def main(started_in: Path | None = None, create: bool = False) -> int:
     command = again(started_in)
     try:
         set_up(create)
-    except (SetUpError, KeyboardInterrupt) as error:
+    except (SetUpError, OSError, KeyboardInterrupt) as error:
         for number in (signal.SIGINT, signal.SIGTERM):  # a second one would cut this off
             signal.signal(number, signal.SIG_IGN)
         print(f"\n{str(error) or 'Interrupted.'}")
@@ -93,12 +93,13 @@ def set_up(create: bool = False) -> None:
 
     Raises:
         SetUpError: one of them could not be done.
+        OSError: nor could what is beside them, for want of room for example.
         KeyboardInterrupt: this process was asked to end; no process of a step is left.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     environment = {
         name: value for name, value in os.environ.items() if not MISLEADING.fullmatch(name)
-    } | {"UV_PROJECT_ENVIRONMENT": ".venv"}
+    } | {"UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv")}
     with step("install the packages in .venv"):
         install_packages(environment)
     migrate_database(environment, create)
