@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import keyword
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-import click
 import cookiecutter.main
 from jinja2 import Environment
 from jinja2.ext import Extension
@@ -48,6 +50,8 @@ NO = ("no", "n", "false", "f", "0", "off")
 DONE = "done"  # what is recorded of set_up_now: the project is there
 LONGEST_SLUG = 50  # characters; a path on Windows has 260 in all
 LONGEST_TEXT = 200
+ROOM = 5_000_000  # bytes
+QUESTIONS = Path(__file__).with_name("cookiecutter.json")
 
 
 class Answers(Extension):
@@ -55,6 +59,8 @@ class Answers(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        self.own_templates: list[object] | None = None
+        sys.excepthook = tell_in_a_line
         # An update by cruft reads two versions of the template in one process, each by its own code.
         for module in (__name__, database_uri.__name__):
             sys.modules.pop(module, None)
@@ -63,8 +69,28 @@ class Answers(Extension):
             check_all=check_all,
             driver_packages=driver_packages,
             python=python,
+            take_as_text=self.take_as_text,
             toml=toml,
         )
+
+    def take_as_text(self, context: object) -> str:
+        """From here on, take as text whatever does not stand in cookiecutter.json: it is an answer.
+
+        Cookiecutter renders the answers that are not typed, those of cruft's updates included.
+        """
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            with contextlib.suppress(io.UnsupportedOperation):  # it has been read from
+                # What is typed and no UTF-8 is refused as other characters that can't be seen.
+                sys.stdin.reconfigure(errors="surrogateescape")
+        questions = json.loads(QUESTIONS.read_text(encoding="utf-8"))
+        self.own_templates = list(questions.values())
+        return ""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """Jinja calls this with each template."""
+        if self.own_templates is None or source in self.own_templates:
+            return source
+        return f"{{{{ {source!a} }}}}"
 
 
 def check(context: dict[str, Any], question: str) -> str:
@@ -74,26 +100,26 @@ def check(context: dict[str, Any], question: str) -> str:
         The value of the private variable that calls this: for set_up_now the answer, else nothing.
 
     Raises:
-        click.ClickException: the answer can't be used; cookiecutter then ends with that one line.
+        SystemExit: the answer can't be used; cookiecutter or cruft then ends with that one line.
     """
-    answer = context[question]
+    answer = context.get(question)  # a mapping, which a user's configuration may hold, is not there
     if question == "database_uri":
         uri = take_database_uri(str(answer))
         context[question] = uri.public
         if not uri.tested:
-            click.echo(
+            print(
                 f"Note: {uri.dialect}+{uri.driver} is accepted, but not tested with this template.",
-                err=True,
+                file=sys.stderr,
             )
         return ""
     reason = CHECKS[question](answer)
     if reason:
-        raise click.ClickException(f"{question} {shown(answer)} {reason}")
+        raise SystemExit(f"Error: {question} {shown(answer)} {reason}")
     if question == "accounts":
         context[question] = yes_or_no(answer)
         if context[question] == "yes" and "pages" not in context["interface"]:
-            raise click.ClickException(
-                "accounts 'yes' needs pages to log in on: answer pages or pages+api to interface."
+            raise SystemExit(
+                "Error: accounts 'yes' needs pages to log in on: answer pages or pages+api to interface."
             )
     if question == "set_up_now":
         # When cruft makes the project again, to compare two versions of the template, it hands on
@@ -112,12 +138,12 @@ def take_database_uri(answer: str) -> database_uri.DatabaseUri:
         The address; without its password it takes the place of the answer.
 
     Raises:
-        click.ClickException: the address can't be used.
+        SystemExit: the address can't be used.
     """
     try:
         uri = database_uri.parse(answer)
     except database_uri.Refused as refusal:
-        raise click.ClickException(f"database_uri {refusal}") from None
+        raise SystemExit(f"Error: database_uri {refusal}") from None
     os.environ.pop(FULL_DATABASE_URI, None)
     if uri.full != uri.public:
         os.environ[FULL_DATABASE_URI] = uri.full
@@ -129,7 +155,7 @@ def forget_other_database_uri(context: Mapping[str, Any]) -> None:
     """Forget an address that was handed on, but isn't the one of these answers.
 
     Raises:
-        click.ClickException: the address of the answers can't be used.
+        SystemExit: the address of the answers can't be used.
     """
     handed_on = os.environ.get(FULL_DATABASE_URI)
     answer = take_database_uri(str(context["database_uri"]))
@@ -161,23 +187,37 @@ def driver_packages(answer: str) -> tuple[str, ...]:
 
 
 def check_all(context: Mapping[str, Any]) -> str:
-    """Refuse the answers if one of them can't be used, once the project's folder is made.
+    """Refuse the answers if one can't be used, or the disk is full, once the project's folder is made.
 
     Returns:
         An empty text.
 
     Raises:
-        click.ClickException: as `check` does; the folder is removed.
+        SystemExit: as `check` does; the folder is removed.
     """
+    output = Path(context.get("_output_dir", "."))  # cruft doesn't say
     try:
         for question in CHECKS:
             check(dict(context), question)
         forget_other_database_uri(context)
-    except click.ClickException:
+        if shutil.disk_usage(output).free < ROOM:
+            raise SystemExit("Error: the disk is full: the files of the project need 5 MB.")
+    except SystemExit:
         with contextlib.suppress(OSError):  # it isn't empty: then it was there before
-            Path(context["_output_dir"], context["project_slug"]).rmdir()
+            (output / str(context["project_slug"])).rmdir()
         raise
     return ""
+
+
+def tell_in_a_line(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """What cookiecutter can't do on this machine, it would end with a traceback."""
+    if isinstance(error, OSError):
+        cause = getattr(error.__cause__, "strerror", None)
+        print(f"Error: {error}{f': {cause}' if cause else ''}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def shown(answer: object) -> str:
@@ -213,7 +253,9 @@ def of_slug(answer: object) -> str:
 
 
 def of_text(answer: object) -> str:
-    text = str(answer)
+    if not isinstance(answer, str):
+        return "is no text: put it in quotes."
+    text = answer
     if not text.strip():
         return "is empty: type at least one letter."
     if not text.isprintable():

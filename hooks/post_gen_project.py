@@ -3,11 +3,14 @@
 # {% raw %}
 from __future__ import annotations
 
+import sys
+
+sys.path.pop(0)  # the folder of this script, which is the system's one for temporary files
+
 import json
 import os
 import secrets
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +72,7 @@ def main(context: dict[str, Any]) -> int:
     full = os.environ.pop("COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI", None)
     write_env(project / ".env", full or context["database_uri"])
 
-    # Not the folder of this script, which is the system's one for temporary files.
-    sys.path[0] = str(project)
+    sys.path.insert(0, str(project))
     sys.dont_write_bytecode = True
     import set_up
 
@@ -80,12 +82,14 @@ def main(context: dict[str, Any]) -> int:
         print(f"\nThe project is written. To set it up, run:\n\n  {set_up.again(started_in)}\n")
         return 0
     print(f"\nSetting up {context['project_name']}\n", flush=True)
+    set_up.end_with_parent()
     if os.environ.get("SET_UP_STRICT") == "1":
         try:
             set_up.set_up()
-        except set_up.SetUpError as error:
+        except (set_up.SetUpError, OSError, KeyboardInterrupt) as error:
             print(
-                f"\n{error}\n\nThe project is not kept, because of SET_UP_STRICT=1.\n", flush=True
+                f"\n{str(error) or 'Interrupted.'}\n\nThe project is not kept, because of SET_UP_STRICT=1.\n",
+                flush=True,
             )
             return 1
     else:

@@ -327,6 +327,7 @@ def on(new_uri: Callable[[str], str], user: User) -> Callable[[str], tuple[Proje
 def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Import a file as it stands in the template."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "path", sys.path[:])
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec
     assert spec.loader

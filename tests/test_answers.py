@@ -6,7 +6,6 @@ import ast
 import tomllib
 from pathlib import Path
 
-import click
 import pytest
 
 import answers
@@ -72,6 +71,8 @@ def test_whatever_was_answered_the_set_up_is_recorded_as_done(answer: object, va
         ("project_slug", "import", "belongs to Python itself"),
         ("project_slug", "tests", "needed by the project itself"),
         ("project_slug", "com1", "needed by the project itself"),
+        ("description", True, "is no text"),
+        ("description", None, "is no text"),
         ("description", "a\x00b", "invisible character"),
         ("author_name", "  ", "is empty"),
         ("author_email", "you@example", "no e-mail address"),
@@ -87,25 +88,26 @@ def test_bad_answers_are_refused_in_one_line(question: str, answer: object, says
     if not says:
         assert answers.check(GOOD | {question: answer}, question) == ""
         return
-    with pytest.raises(click.ClickException) as refusal:
+    with pytest.raises(SystemExit) as refusal:
         answers.check(GOOD | {question: answer}, question)
 
-    assert says in refusal.value.message
-    assert refusal.value.message.startswith(question)
-    assert refusal.value.message.isprintable()
+    message = str(refusal.value)
+    assert says in message
+    assert message.startswith(f"Error: {question}")
+    assert message.isprintable()
 
 
 def test_a_long_answer_is_not_repeated_in_full() -> None:
-    with pytest.raises(click.ClickException) as refusal:
+    with pytest.raises(SystemExit) as refusal:
         answers.check(GOOD | {"description": "x" * 5000}, "description")
 
-    assert len(refusal.value.message) < 200
+    assert len(str(refusal.value)) < 200
 
 
 def test_answers_of_a_replay_are_refused_and_the_new_folder_is_removed(tmp_path: Path) -> None:
     (tmp_path / "class").mkdir()
 
-    with pytest.raises(click.ClickException, match="belongs to Python"):
+    with pytest.raises(SystemExit, match="belongs to Python"):
         answers.check_all(GOOD | {"project_slug": "class", "_output_dir": str(tmp_path)})
 
     assert not list(tmp_path.iterdir())
@@ -115,7 +117,7 @@ def test_a_folder_with_something_in_it_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "class").mkdir()
     (tmp_path / "class" / "file").touch()
 
-    with pytest.raises(click.ClickException):
+    with pytest.raises(SystemExit):
         answers.check_all(GOOD | {"project_slug": "class", "_output_dir": str(tmp_path)})
 
     assert (tmp_path / "class" / "file").exists()

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import quote, urlencode
 
-import click
 import pytest
 from dotenv import dotenv_values
 from hypothesis import HealthCheck, example, given, settings
@@ -190,8 +189,8 @@ def test_an_address_arrives_unchanged_or_is_refused_in_one_line(
 
 def test_a_refused_address_is_not_repeated() -> None:
     """It may hold a password, and the terminal of a CI is public."""
-    with pytest.raises(click.ClickException) as refusal:
+    with pytest.raises(SystemExit) as refusal:
         answers.check({"database_uri": "postgresql://u:hid@den@h/d"}, "database_uri")
 
-    assert "hid" not in refusal.value.message
-    assert refusal.value.message.isprintable()
+    assert "hid" not in str(refusal.value)
+    assert str(refusal.value).isprintable()

@@ -16,6 +16,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,9 @@ def main(started_in: Path | None = None, create: bool = False) -> int:
     command = again(started_in)
     try:
         set_up(create)
-    except (SetUpError, KeyboardInterrupt) as error:
+    except (SetUpError, OSError, KeyboardInterrupt) as error:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one would cut this off
+            signal.signal(number, signal.SIG_IGN)
         print(f"\n{str(error) or 'Interrupted.'}")
         if isinstance(error, MissingDatabase):
             print("On another machine, it is created if you ask for it, with this command:")
@@ -90,16 +93,31 @@ def set_up(create: bool = False) -> None:
 
     Raises:
         SetUpError: one of them could not be done.
+        OSError: nor could what is beside them, for want of room for example.
+        KeyboardInterrupt: this process was asked to end; no process of a step is left.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     environment = {
         name: value for name, value in os.environ.items() if not MISLEADING.fullmatch(name)
-    } | {"UV_PROJECT_ENVIRONMENT": ".venv"}
+    } | {"UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv")}
     with step("install the packages in .venv"):
         install_packages(environment)
     migrate_database(environment, create)
     Path(__file__).unlink()
     with contextlib.suppress(SetUpError):  # the failed step has been printed; the project works
         start_git(environment)
+
+
+def end_with_parent() -> None:
+    """End this process once its parent is gone, for nobody waits for it any more."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def install_packages(environment: Mapping[str, str]) -> None:
@@ -149,7 +167,7 @@ def migrate_database(environment: Mapping[str, str], create: bool) -> None:
     if done.returncode == MISSING:
         raise MissingDatabase(summary(output))
     if done.returncode:
-        raise SetUpError(summary(output))
+        raise SetUpError(failure(done.returncode, output))
 
 
 def database_steps(create: bool) -> None:
@@ -158,6 +176,7 @@ def database_steps(create: bool) -> None:
     Raises:
         SystemExit: one of them failed; the text, or the last line on stderr, says why.
     """
+    end_with_parent()
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(encoding="utf-8")  # as the parent reads it
     console, sys.stdout = sys.stdout, sys.stderr  # only the steps themselves are for the user
@@ -323,7 +342,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
     except OSError as error:
         raise SetUpError(f"{command[0]} can't be run: {error.strerror}.") from error
     except subprocess.CalledProcessError as error:
-        raise SetUpError(summary(error.stdout), error.stdout) from error
+        raise SetUpError(failure(error.returncode, error.stdout), error.stdout) from error
 
 
 def succeeds(command: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -333,6 +352,13 @@ def succeeds(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     except SetUpError:
         return False
     return True
+
+
+def failure(returncode: int, output: str) -> str:
+    """What happened to a command, on one line."""
+    if returncode < 0:
+        return f"The step was ended by {signal.Signals(-returncode).name}."
+    return summary(output)
 
 
 def summary(output: str) -> str:
