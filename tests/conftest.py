@@ -113,6 +113,10 @@ class Project:
                 yield port
             finally:
                 os.killpg(process.pid, signal.SIGTERM)  # the one that reloads it, too
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:  # it can deadlock in subprocess.call, on a signal
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def free_port() -> int:

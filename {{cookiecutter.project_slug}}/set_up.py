@@ -9,6 +9,7 @@ nothing but Python's standard library.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import importlib
 import io
@@ -180,6 +181,10 @@ def database_steps(create: bool) -> None:
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(encoding="utf-8")  # as the parent reads it
     console, sys.stdout = sys.stdout, sys.stderr  # only the steps themselves are for the user
+    # The first import compiles all that it meets. Mako would have it meet Pygments, for the colours
+    # of its tracebacks; and a look for garbage, again and again, finds none.
+    sys.modules["pygments"] = None  # type: ignore[assignment]
+    gc.disable()
     try:
         with step("import the application", console):
             from flask import cli

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey,{% if cookiecutter.accounts == "yes" %} Index,{% endif %} String, Table, Text, func
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, String, Table, Text, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..database import Base
@@ -17,8 +17,9 @@ note_tag = Table(
     "note_tag",
     Base.metadata,
     Column("note_id", ForeignKey("note.id", ondelete="CASCADE"), primary_key=True),
-    # The primary key serves look-ups by note; this index those by tag.
-    Column("tag_id", ForeignKey("tag.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("tag_id", ForeignKey("tag.id", ondelete="CASCADE"), primary_key=True),
+    # The primary key serves look-ups by note; this those by tag, the newest notes first.
+    Index(None, "tag_id", "note_id"),
 )
 
 
