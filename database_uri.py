@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 # The packages that each driver needs. The first driver is what an address without one means.
-PSYCOPG = ("psycopg[binary]>=3.3",)
+PSYCOPG = ("psycopg[binary]>=3.3.6",)
 PSYCOPG2 = ("psycopg2-binary>=2.9.10",)
 MYSQL = {
     "pymysql": ("pymysql[rsa]>=1.2",),

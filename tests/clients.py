@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 
+from conftest import get
+
 NOTE = json.dumps({"title": "Milk", "body": "Two litres", "tags": ["home", "shop"]})
 GOOD = {("GET", 200), ("POST", 201)}
 
@@ -62,6 +64,8 @@ class Clients:
             response = connection.getresponse()
             response.read()
             self.answers[method, response.status] += 1
+            if response.status == 503:
+                time.sleep(0.05)  # as one that tries again would
         except (OSError, HTTPException) as error:
             self.failures.append(f"{method} {path} {error!r}")
         finally:
@@ -73,3 +77,58 @@ class Clients:
         before = self.answers.copy()
         wait_until(lambda: self.answers.total() > before.total() + number)
         return self.answers - before
+
+
+@dataclass
+class Checks:
+    """A balancer, which asks whether the application lives and can serve."""
+
+    port: int
+    answers: list[tuple[float, str, int, float]] = field(default_factory=list)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        over = threading.Event()
+
+        def ask(path: str) -> None:
+            while not over.wait(0.05):
+                began = time.monotonic()
+                try:
+                    status, _ = get(self.port, path)
+                except (OSError, HTTPException):
+                    status = 0
+                ended = time.monotonic()
+                self.answers.append((ended, path, status, ended - began))
+
+        threads = [threading.Thread(target=ask, args=(path,)) for path in ("/healthz", "/readyz")]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+
+    def wait_for(self, status: int, seconds: float) -> float:
+        """The seconds from now until /readyz answers so."""
+        began = time.monotonic()
+
+        def said() -> float:
+            return next(
+                (
+                    ended - began
+                    for ended, path, given, _ in list(self.answers)
+                    if ended > began and path == "/readyz" and given == status
+                ),
+                0.0,
+            )
+
+        wait_until(lambda: said() > 0, seconds)
+        return said()
+
+    def slowest(self, path: str) -> float:
+        return max(seconds for _, asked, _, seconds in self.answers if asked == path)
+
+    def statuses(self, path: str) -> set[int]:
+        return {status for _, asked, status, _ in self.answers if asked == path}

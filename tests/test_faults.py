@@ -2,104 +2,306 @@
 
 from __future__ import annotations
 
-import socket
-import threading
+import os
+import signal
+import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from clients import GOOD, Clients, wait_until
-from conftest import Project, get
-from sqlalchemy import make_url, text
-from test_migrating import engine_of
+from clients import GOOD, Checks, Clients, wait_until
+from conftest import Project, User, free_port, get
+from own_servers import CONNECTIONS, OwnServer, own_server
+from reliability import report
+from servers import driver_named
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 
-Make = Callable[[str], tuple[Project, str]]
-LONGEST = 5  # seconds for an answer, whatever happens to the database
-RECOVERY = 10  # seconds after the database is back
-
-
-class Proxy:
-    """Stands between the application and its database, and can cut them off from each other."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.target = (host, port)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
-        self.open: list[socket.socket] = []
-        self._listen()
-
-    def _listen(self) -> None:
-        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
-
-    def _accept(self, listener: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                ours, _ = listener.accept()
-                theirs = socket.create_connection(self.target)
-                self.open += [ours, theirs]
-                for one, other in ((ours, theirs), (theirs, ours)):
-                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
-
-    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(65536):
-                other.sendall(data)
-        self._close(one, other)
-
-    def _close(self, *sockets: socket.socket) -> None:
-        for one in sockets:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-
-    def cut(self) -> None:
-        """As a server that is stopped: no connection is left, and new ones are refused."""
-        self._close(self.listener, *self.open)
-        self.open = []
-
-    def mend(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        self._listen()
+SECTION = "The application under fault"
+THREADS = 4
+LIMIT = 2  # seconds that a query may take
+LONGEST = 8  # seconds: to ping, to connect, or to wait for a query and to cancel it
+SOON = 2  # seconds in which a check is answered, on a machine that is busy with other tests
+RECOVERY = 10  # seconds after the fault is over
+MANY = 20  # clients, more than a process has threads
+UNAVAILABLE = {("GET", 503), ("POST", 503)}
+KILLS = 5
+TORN = (
+    "SELECT count(*) FROM note WHERE title = 'Milk' AND 2 <>"
+    " (SELECT count(*) FROM note_tag WHERE note_id = note.id)"
+)
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
-def test_a_database_that_is_gone_for_a_while_is_waited_for_by_nobody(
-    request: pytest.FixtureRequest, kind: str, on: Make
+@dataclass
+class Served:
+    """A project that gunicorn serves, those who use it, and what they have seen."""
+
+    uri: str
+    port: int
+    gunicorn: subprocess.Popen[bytes]
+    clients: Clients
+    checks: Checks
+
+    @contextmanager
+    def in_use(
+        self, clients: int = THREADS + 2, at_first: set[tuple[str, int]] = GOOD
+    ) -> Iterator[None]:
+        """All goes well again in the end."""
+        with self.checks.at_work(), self.clients.at_work(clients):
+            assert {*self.clients.go_on()} == at_first
+            yield
+            wait_until(lambda: {*self.clients.go_on()} == GOOD, RECOVERY)
+
+    def figures(self, soon: float = SOON) -> str:
+        """What was seen of them all, once nothing of it is to be complained of."""
+        with create_engine(self.uri, poolclass=NullPool).connect() as connection:
+            notes = connection.scalar(text("SELECT count(*) FROM note WHERE title = 'Milk'"))
+            torn = connection.scalar(text(TORN))
+        answers = self.clients.answers
+        refused = sum(number for (_, status), number in answers.items() if status == 503)
+        acknowledged = answers["POST", 201]
+        # One that was cut off while it committed may have been written.
+        assert acknowledged <= notes <= acknowledged + answers["POST", 503] + self.unanswered
+        assert torn == 0
+        assert {*answers} <= GOOD | UNAVAILABLE
+        assert self.clients.slowest < LONGEST
+        assert self.checks.statuses("/healthz") == {200}
+        assert max(map(self.checks.slowest, ("/healthz", "/readyz"))) < soon
+        return (
+            f"{answers.total()} requests, {refused} of them answered 503, {self.unanswered} not at all,"
+            f" the slowest after {self.clients.slowest:.1f} s; /healthz 200 within"
+            f" {self.checks.slowest('/healthz'):.1f} s; no note lost, none without its tags"
+        )
+
+    @property
+    def unanswered(self) -> int:
+        return len(self.clients.failures)
+
+
+@contextmanager
+def serve(project: Project, uri: str, **settings: str) -> Iterator[Served]:
+    port = free_port()
+    settings = {"WEB_CONCURRENCY": "1", "QUERY_TIMEOUT": str(LIMIT), **settings}
+    settings |= {"DATABASE_URL": uri, "FLASK_DEBUG": "0", "WEB_THREADS": str(THREADS)}
+    gunicorn = subprocess.Popen(
+        [project.path / ".venv" / "bin" / "gunicorn"],
+        cwd=project.path,
+        env={**project.env, **settings, "PORT": str(port)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        get(port, "/healthz")
+        yield Served(uri, port, gunicorn, Clients(port), Checks(port))
+    finally:
+        gunicorn.terminate()
+        gunicorn.wait(40)
+
+
+@dataclass
+class OnOwnServer:
+    server: OwnServer
+    project: Project
+    database: str
+
+    @property
+    def uri(self) -> str:
+        return driver_named(self.server.uri(self.database))
+
+
+@pytest.fixture(scope="module", params=["postgresql", "mysql"])
+def module_own(
+    request: pytest.FixtureRequest, new_user: Callable[[], User]
+) -> Iterator[OnOwnServer]:
+    with own_server(request.param) as server:
+        database = server.new_database()
+        project = new_user().project(f"database_uri={server.uri(database)}")
+        yield OnOwnServer(server, project, database)
+
+
+@pytest.fixture
+def own(module_own: OnOwnServer) -> OnOwnServer:
+    """A project on a server of its own, without notes."""
+    module_own.server.run("DELETE FROM note", database=module_own.database)
+    return module_own
+
+
+def test_a_database_that_is_killed_and_started_again_is_waited_for_by_nobody(
+    own: OnOwnServer,
 ) -> None:
-    project, uri = on(kind)
-    url = make_url(uri)
-    assert url.host
-    proxy = Proxy(url.host, url.port or {"postgresql": 5432, "mysql": 3306}[kind])
-    request.addfinalizer(proxy.cut)
-    through = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
-    settings = {"DATABASE_URL": through, "FLASK_DEBUG": "0", "WEB_CONCURRENCY": "1"}
-    serving = Project(project.path, {**project.env, **settings})
-    with serving.listen("gunicorn") as port:
-        assert get(port, "/readyz")[0] == 200
-        clients = Clients(port)
-        with clients.at_work(4):
-            assert {*clients.go_on()} == GOOD
+    with serve(own.project, own.uri) as served, served.in_use():
+        own.server.kill()
+        gone = served.checks.wait_for(503, RECOVERY)
+        served.clients.go_on()
+        assert {*served.clients.go_on()} == UNAVAILABLE
+        own.server.start()
+        back = served.checks.wait_for(200, RECOVERY)
 
-            proxy.cut()
-            time.sleep(1)
-            assert get(port, "/readyz")[0] == 503
-            assert get(port, "/healthz")[0] == 200
-            assert {*clients.go_on()} == {("GET", 503), ("POST", 503)}
+    assert gone < SOON
+    assert served.unanswered == 0
+    report(
+        SECTION,
+        "the database is killed and started again under load",
+        f"{served.figures()}; /readyz 503 after {gone:.1f} s, 200 again after {back:.1f} s",
+        on=own.server.kind,
+    )
 
-            proxy.mend()
-            wait_until(lambda: get(port, "/readyz")[0] == 200, RECOVERY)
-            clients.go_on()
-            assert {*clients.go_on()} == GOOD
 
-    assert clients.failures == []
-    assert {*clients.answers} == GOOD | {("GET", 503), ("POST", 503)}
-    assert clients.slowest < LONGEST
-    with engine_of(uri).connect() as connection:
-        notes = connection.scalar(text("SELECT count(*) FROM note WHERE title = 'Milk'"))
-        tags = connection.scalar(text("SELECT count(*) FROM note_tag"))
-        welcome = connection.scalar(text("SELECT count(*) FROM note WHERE title <> 'Milk'"))
-    # One that was cut off while it committed may have been written.
-    assert clients.answers["POST", 201] <= notes
-    assert notes <= clients.answers["POST", 201] + clients.answers["POST", 503]
-    assert 0 <= tags - 2 * notes <= 2 * welcome
+def test_a_database_that_hangs_holds_up_nobody_for_long(own: OnOwnServer) -> None:
+    with serve(own.project, own.uri) as served, served.in_use(MANY):
+        with own.server.frozen():
+            gone = served.checks.wait_for(503, RECOVERY)
+            time.sleep(2 * LIMIT)
+            assert {*served.clients.go_on()} == UNAVAILABLE
+        back = served.checks.wait_for(200, RECOVERY)
+
+    assert gone < SOON
+    assert served.unanswered == 0
+    report(
+        SECTION,
+        f"the database hangs under load (SIGSTOP; QUERY_TIMEOUT={LIMIT})",
+        f"{served.figures()}; /readyz 503 after {gone:.1f} s, 200 again after {back:.1f} s",
+        on=own.server.kind,
+    )
+
+
+def test_a_query_behind_a_lock_is_given_up_by_the_application_and_by_the_server(
+    own: OnOwnServer,
+) -> None:
+    postgresql = own.server.kind == "postgresql"
+    lock = "LOCK TABLE note IN EXCLUSIVE MODE" if postgresql else "LOCK TABLES note READ"
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        if postgresql
+        else "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%%'"
+    )
+    with serve(own.project, own.uri) as served, served.in_use(MANY):
+        other = create_engine(own.uri, poolclass=NullPool).connect()
+        other.exec_driver_sql(lock)
+        time.sleep(3 * LIMIT)
+        with own.server.connect() as administrator:
+            left = administrator.exec_driver_sql(waiting).scalar_one()
+        other.close()
+
+    assert left <= THREADS
+    assert served.checks.statuses("/readyz") == {200}
+    assert served.unanswered == 0
+    report(
+        SECTION,
+        f"writes wait for a lock of {3 * LIMIT} s (QUERY_TIMEOUT={LIMIT})",
+        f"{served.figures()}; {left} queries of {THREADS} threads wait on the server",
+        on=own.server.kind,
+    )
+
+
+def test_a_server_whose_connections_are_all_in_use_is_asked_again(own: OnOwnServer) -> None:
+    engine = create_engine(own.uri, poolclass=NullPool)
+    with serve(own.project, own.uri) as served, ExitStack() as others:
+        for _ in range(CONNECTIONS):
+            others.enter_context(engine.connect())
+        with pytest.raises(OperationalError):
+            engine.connect()
+        with served.in_use(at_first=UNAVAILABLE):
+            assert get(served.port, "/readyz")[0] == 503
+            others.close()
+            back = served.checks.wait_for(200, RECOVERY)
+
+    assert served.unanswered == 0
+    report(
+        SECTION,
+        "others use all connections of the database",
+        f"{served.figures()}; /readyz 503, 200 again after {back:.1f} s",
+        on=own.server.kind,
+    )
+
+
+def kill_workers(served: Served) -> None:
+    """Each as soon as the next one serves. With it end the requests that it has, and no others."""
+    for number in range(1, KILLS + 1):
+        parent = ["pgrep", "--parent", str(served.gunicorn.pid)]
+        before = subprocess.check_output(parent, text=True).split()
+        os.kill(int(before[0]), signal.SIGKILL)
+        wait_until(
+            lambda: len({*subprocess.check_output(parent, text=True).split()} - {*before}) == 1  # noqa: B023
+        )
+        served.clients.go_on()
+        assert served.unanswered <= number * (THREADS + 2)
+
+
+def report_kills(served: Served, kind: str) -> None:
+    fault = "a process that serves is killed (SIGKILL), one of two"
+    served.checks.answers = [answer for answer in served.checks.answers if answer[2]]
+    # On a busy machine, the next one takes its time to start.
+    report(SECTION, fault, served.figures(soon=LONGEST), tries=KILLS, on=kind)
+
+
+def test_of_a_worker_that_is_killed_only_its_own_requests_are_lost(own: OnOwnServer) -> None:
+    with serve(own.project, own.uri, WEB_CONCURRENCY="2") as served, served.in_use():
+        kill_workers(served)
+
+    report_kills(served, own.server.kind)
+
+
+@pytest.fixture(scope="module")
+def small_disk(
+    new_user: Callable[[], User], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Project, Path]]:
+    """A project on SQLite, and a folder with little room, where its database is."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to mount a small disk")
+    folder = tmp_path_factory.mktemp("disk")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
+    yield new_user().project(f"database_uri=sqlite:///{folder}/data.db"), folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def serve_small_disk(project: Project, folder: Path) -> Iterator[Served]:
+    uri = f"sqlite:///{folder}/data.db"
+    engine = create_engine(uri, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+        connection.exec_driver_sql("DELETE FROM note")
+    with serve(project, uri, WEB_CONCURRENCY="2") as served, served.in_use():
+        yield served
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").first() is None
+
+
+def test_of_a_worker_that_is_killed_sqlite_keeps_no_half_of_a_note(
+    small_disk: tuple[Project, Path],
+) -> None:
+    with serve_small_disk(*small_disk) as served:
+        kill_workers(served)
+
+    report_kills(served, "sqlite")
+
+
+def test_a_full_disk_refuses_what_writes_and_nothing_else(
+    small_disk: tuple[Project, Path],
+) -> None:
+    rest = small_disk[1] / "rest"
+    with serve_small_disk(*small_disk) as served:
+        with suppress(OSError), rest.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"0" * 4096)
+        wait_until(lambda: {*served.clients.go_on()} == {("GET", 200), ("POST", 503)})
+        assert get(served.port, "/readyz")[0] == 200
+        rest.unlink()
+        freed = time.monotonic()
+        wait_until(lambda: {*served.clients.go_on()} == GOOD, RECOVERY)
+        again = time.monotonic() - freed
+
+    assert served.clients.answers["GET", 503] == 0
+    assert served.unanswered == 0
+    report(
+        SECTION,
+        "the disk is full, and then there is room",
+        f"{served.figures()}; all reads answered 200; writes go on {again:.1f} s after there is room;"
+        " integrity_check ok",
+        on="sqlite",
+    )

@@ -10,8 +10,9 @@ wsgi_app = "{{ cookiecutter.project_slug }}.wsgi:app"
 address = os.environ.get("BIND") or "127.0.0.1"
 bind = address if ":" in address else f"{address}:{os.environ.get('PORT') or 8000}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-# Of each worker: while one waits for the database, another works.
-threads = int(os.environ.get("WEB_THREADS") or 4)
+# Of each worker: while one waits for the database, another works. In eight more, requests wait for
+# these, and two are for /healthz and /readyz: overload.py says why.
+threads = int(os.environ.get("WEB_THREADS") or 4) + 10
 # Seconds in which a worker has to give a sign of life, and to finish what it does when it ends.
 timeout = 60
 graceful_timeout = 30

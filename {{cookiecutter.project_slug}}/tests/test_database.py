@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from conftest import TestSettings
-from sqlalchemy import make_url
+from conftest import {% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}NewApp, {% endif %}TestSettings
+from sqlalchemy import make_url{% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}, text{% endif %}
 from sqlalchemy.dialects import sqlite
+{%- if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}
+from sqlalchemy.exc import OperationalError
+{%- endif %}
 
-from {{ cookiecutter.project_slug }}.database import server
+from {{ cookiecutter.project_slug }}.database import {% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}db, {% endif %}server
 from {{ cookiecutter.project_slug }}.database.types import UtcDateTime
 
 DIALECT = sqlite.dialect()
@@ -62,3 +65,16 @@ def test_a_server_out_of_reach_is_named(settings: TestSettings) -> None:
         with pytest.raises(server.Unavailable) as problem:
             attempt(nowhere)
         assert not problem.value.missing
+{%- if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}
+
+
+def test_a_query_is_waited_for_as_long_as_the_setting_says(new_app: NewApp) -> None:
+    with new_app(QUERY_TIMEOUT=1).app_context():
+        with pytest.raises(OperationalError) as error:
+            db.session.execute(text("SELECT {{ "pg_sleep" if cookiecutter.__database == "postgresql" else "sleep" }}(9)"))
+
+        assert error.value.connection_invalidated
+        assert server.may_pass(error.value)
+        db.session.rollback()
+        assert db.session.scalar(text("SELECT 1")) == 1
+{%- endif %}

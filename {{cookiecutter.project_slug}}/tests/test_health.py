@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from {{ cookiecutter.project_slug }} import health, overload
 from {{ cookiecutter.project_slug }}.database import db, revisions
 
 
@@ -74,6 +77,9 @@ def test_without_a_folder_of_revisions_none_is_pending(
 
     with migrated_app.app_context():
         assert revisions.pending() == []
+    response = migrated_app.test_client().get("/readyz")
+    assert response.status_code == 503
+    assert response.json == {"status": "error", "reason": "this code has no migrations"}
 
 
 def test_a_database_that_does_not_answer_is_not_ready(new_app: NewApp) -> None:
@@ -85,10 +91,57 @@ def test_a_database_that_does_not_answer_is_not_ready(new_app: NewApp) -> None:
     assert response.json == {"status": "error", "reason": "the database does not answer"}
 
 
+def test_a_database_that_hangs_is_not_ready(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(revisions, "pending", over.wait)
+    monkeypatch.setattr(health, "PATIENCE", 0.01)
+
+    assert [client.get("/readyz").status_code for _ in range(2)] == [503, 503]
+    assert client.get("/healthz").status_code == 200
+    over.set()
+
+
+@pytest.mark.parametrize("queue", [0, 1])
+def test_where_all_threads_are_held_up_the_next_request_is_refused(
+    new_app: NewApp, queue: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overload, "QUEUE", queue)
+    monkeypatch.setattr(overload, "PATIENCE", 0)
+    monkeypatch.setattr(overload, "LITTLE_PATIENCE", 0)
+    app = new_app(WEB_THREADS=1)
+    begun, over = threading.Event(), threading.Event()
+
+    @app.get("/hangs")
+    def hangs() -> str:
+        begun.set()
+        over.wait()
+        return "over"
+
+    def status(path: str) -> int:
+        return app.test_client().get(path).status_code
+
+    held_up = threading.Thread(target=status, args=("/hangs",))
+    held_up.start()
+    begun.wait()
+    assert [status("/hangs"), status("/healthz")] == [503, 200]
+
+    over.set()
+    held_up.join()
+    assert status("/hangs") == 200
+
+
+def full_disk() -> OperationalError:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorname = "SQLITE_FULL"
+    return OperationalError("INSERT", None, error)
+
+
 @pytest.mark.parametrize(
     "error",
-    [OperationalError(None, None, Exception()), PoolTimeout()],
-    ids=["no connection", "all connections in use"],
+    [OperationalError(None, None, Exception()), PoolTimeout(), full_disk()],
+    ids=["no connection", "all connections in use", "full disk"],
 )
 def test_while_the_database_is_gone_a_request_may_be_tried_again(
     new_app: NewApp, error: Exception
@@ -103,7 +156,7 @@ def test_while_the_database_is_gone_a_request_may_be_tried_again(
 
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "60"
-    assert "The database does not answer." in response.text
+    assert "The database is unavailable." in response.text
 
 
 def test_an_answer_is_sent_although_the_database_has_gone_since(new_app: NewApp) -> None:

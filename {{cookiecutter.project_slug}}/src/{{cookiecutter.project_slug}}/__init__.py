@@ -10,7 +10,7 @@ from flask_wtf import CSRFProtect
 from . import
 {%- if cookiecutter.accounts == "yes" %} accounts,{% endif %}
 {%- if "api" in cookiecutter.interface %} api,{% endif %} database, errors, health,
-{%- if "pages" in cookiecutter.interface %} home,{% endif %} logs,
+{%- if "pages" in cookiecutter.interface %} home,{% endif %} logs, overload,
 {%- if "pages" in cookiecutter.interface %} pending,{% endif %} security
 from .config import INSTANCE_PATH, Settings
 {%- if "api" in cookiecutter.interface %}
@@ -33,6 +33,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.from_object(settings or Settings.from_environment())
 
     logs.init_app(app)
+    overload.init_app(app)
     security.init_app(app)
     errors.init_app(app)
     database.init_app(app)

@@ -95,8 +95,15 @@ class Settings:
     # https://docs.python.org/3/library/logging.html#logging-levels
     LOG_LEVEL: str = "INFO"
 
+    # Requests that a process works on at a time; gunicorn.conf.py reads it, too.
+    WEB_THREADS: int = 4
+
     # Seconds; a query that takes longer is logged. 0 is never.
     SLOW_QUERY: float = 0.5
+
+    # Seconds that the application waits for the answer to a query; then its request is answered
+    # 503. Migrations have limits of their own, above. 0 is for ever.
+    QUERY_TIMEOUT: int = 30
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -149,7 +156,9 @@ class Settings:
             ),
             PROXIES=_number(environment, "PROXIES", cls.PROXIES),
             LOG_LEVEL=_level(environment.get("LOG_LEVEL") or cls.LOG_LEVEL),
+            WEB_THREADS=_number(environment, "WEB_THREADS", cls.WEB_THREADS),
             SLOW_QUERY=_number(environment, "SLOW_QUERY", cls.SLOW_QUERY),
+            QUERY_TIMEOUT=_number(environment, "QUERY_TIMEOUT", cls.QUERY_TIMEOUT),
         )
 
 

@@ -9,10 +9,10 @@ from sqlalchemy import exc
 from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 {%- if "pages" in cookiecutter.interface %}, SecurityError{% endif %}, ServiceUnavailable
-{%- if "api" in cookiecutter.interface %}
-
+{% if "api" in cookiecutter.interface %}
 from . import api
 {%- endif %}
+from .database import server
 
 
 def init_app(app: Flask) -> None:
@@ -24,20 +24,16 @@ def init_app(app: Flask) -> None:
 def _say_unavailable(
     error: exc.InterfaceError | exc.OperationalError | exc.TimeoutError,
 ) -> Response:
-    """Where the database is gone or all connections are in use, another try may succeed.
+    """Where the database is gone, busy or full, another try may succeed.
 
     Raises:
         Exception: the error itself, where the database has refused a statement.
     """
-    if (
-        isinstance(error, exc.DBAPIError)
-        and error.statement is not None
-        and not error.connection_invalidated
-    ):
+    if isinstance(error, exc.DBAPIError) and not server.may_pass(error):
         raise error
-    current_app.logger.error("The database does not answer", exc_info=error)
+    current_app.logger.error("The database is unavailable", exc_info=error)
     return {{ "show" if "pages" in cookiecutter.interface else "api.problem" }}(
-        ServiceUnavailable("The database does not answer. Try again in a minute.", retry_after=60)
+        ServiceUnavailable("The database is unavailable. Try again in a minute.", retry_after=60)
     )
 {%- if "pages" in cookiecutter.interface %}
 

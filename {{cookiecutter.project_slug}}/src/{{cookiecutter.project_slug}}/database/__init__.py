@@ -61,13 +61,15 @@ def init_app(app: Flask) -> None:
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
     # A connection that the server has closed meanwhile is replaced before its use.
     ping = url.get_backend_name() != "sqlite"
-    options = {"connect_args": server.time_limits(url), "pool_pre_ping": ping}
+    limit = app.config["QUERY_TIMEOUT"]
+    options = {"connect_args": server.time_limits(url, limit), "pool_pre_ping": ping}
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     db.init_app(app)
     app.teardown_appcontext(_close)  # before that of Flask-SQLAlchemy
     migrate.init_app(app)
     with app.app_context():
         engine.configure(db.engine)
+        engine.limit_queries(db.engine, limit)
         queries.init_app(app, db.engine)
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 from flask import has_request_context, request
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from .server import CONNECT_TIMEOUT
+
 BUSY_TIMEOUT = 10_000  # milliseconds that SQLite waits for another process that writes
+CANCEL_TIMEOUT = 1  # seconds
+# The attribute of a connection that says how many seconds its driver waits for an answer.
+READ_TIMEOUTS = {"psycopg": "read_timeout", "pymysql": "_read_timeout"}
 
 
 def configure(engine: Engine) -> None:
@@ -19,6 +28,25 @@ def configure(engine: Engine) -> None:
         event.listen(engine, "begin", _begin_on_sqlite)
     if engine.dialect.name in ("mysql", "mariadb"):  # MySQL only
         event.listen(engine, "connect", _set_up_mysql)
+
+
+def limit_queries(engine: Engine, seconds: int) -> None:
+    """Let a query wait so long for its answer, and the ping before it only as long as connecting may."""
+    driver = engine.dialect.driver
+    if driver not in READ_TIMEOUTS or not seconds or "read_timeout" in engine.url.query:
+        return
+    name, set_up = READ_TIMEOUTS[driver], {"psycopg": _limit_psycopg, "pymysql": _limit_locks}
+
+    def use(connection: DBAPIConnection, *others: object) -> None:  # servers only
+        setattr(connection, name, seconds)
+
+    def rest(connection: DBAPIConnection | None, *others: object) -> None:  # servers only
+        if connection:
+            setattr(connection, name, CONNECT_TIMEOUT)
+
+    event.listen(engine, "connect", partial(set_up[driver], seconds))  # servers only
+    event.listen(engine, "checkout", use)  # servers only
+    event.listen(engine, "checkin", rest)  # servers only
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
@@ -53,3 +81,38 @@ def _set_up_mysql(  # MySQL only
     cursor = connection.cursor()
     cursor.execute("SET time_zone = '+00:00'")
     cursor.close()
+
+
+def _limit_locks(  # MySQL only
+    seconds: int, connection: DBAPIConnection, record: ConnectionPoolEntry
+) -> None:
+    """A query that nobody waits for any longer would go on waiting for its lock."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}")
+    cursor.close()
+
+
+def _limit_psycopg(  # PostgreSQL only
+    seconds: int,
+    connection: Any,  # noqa: ANN401
+    record: ConnectionPoolEntry,
+) -> None:
+    """psycopg has no such limit. The server's, statement_timeout, is of no use where the server hangs,
+    and PgBouncer does not pass it on.
+    """
+    wait = connection.wait
+    connection.read_timeout = CONNECT_TIMEOUT
+
+    def wait_no_longer(generator: object, **options: Any) -> Any:  # noqa: ANN401
+        limit = connection.read_timeout
+        started = time.monotonic()
+        try:
+            return wait(generator, **{"timeout": limit, **options})
+        except Exception:
+            if time.monotonic() - started >= limit:
+                with suppress(Exception):
+                    connection.cancel_safe(timeout=CANCEL_TIMEOUT)  # the server need not go on
+                connection.close()
+            raise
+
+    connection.wait = wait_no_longer

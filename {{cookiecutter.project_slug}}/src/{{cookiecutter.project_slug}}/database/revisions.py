@@ -43,6 +43,11 @@ def pending() -> list[str]:
     return [revision for revision in below if revision not in applied]
 
 
+def exist() -> bool:
+    """Whether this code has revisions: an image that was built without them can't say what is pending."""
+    return bool(_parents(*_versions()))
+
+
 def tables_made() -> frozenset[str]:
     """The names of all tables that a revision of this code makes, or once made."""
     return _tables_made(*_versions())

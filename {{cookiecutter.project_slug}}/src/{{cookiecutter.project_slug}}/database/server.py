@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 CONNECT_TIMEOUT = 3  # seconds
-# Seconds that a query of the application may take to answer: a server that never does would hold
-# the process for ever. Migrations, which may take long, have no such limit.
-READ_TIMEOUT = 30
 
 # How the drivers spell these limits; psycopg's limit for connecting covers the server's greeting.
 CONNECT_OPTIONS = {
@@ -24,6 +22,14 @@ CONNECT_OPTIONS = {
     "mysqlconnector": "connection_timeout",
 }
 READ_OPTIONS = {"pymysql": "read_timeout", "mysqldb": "read_timeout"}
+
+# What passes by itself, or when there is room again: a lock that lasts, a limit, a full disk.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html, https://sqlite.org/rescode.html,
+# https://mariadb.com/kb/en/mariadb-error-code-reference/
+TEMPORARY = re.compile(
+    "53...|55P03|57...|40...|58030|SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN).*"
+    "|1021|1114|1205|1213|1317|1969|3024"
+)
 
 IS_THERE = {
     "postgresql": "SELECT count(*) FROM pg_database WHERE datname = :name",
@@ -44,8 +50,11 @@ class Unavailable(Exception):
         self.missing = missing
 
 
-def time_limits(url: URL, read: float | None = READ_TIMEOUT) -> dict[str, Any]:
-    """Options for connecting, but for those that the address has itself; `read` is in seconds."""
+def time_limits(url: URL, read: float) -> dict[str, Any]:
+    """Options for connecting, but for those that the address has itself.
+
+    `read` is in seconds; 0 is for ever.
+    """
     driver = url.get_driver_name()
     limits = {CONNECT_OPTIONS.get(driver): CONNECT_TIMEOUT, READ_OPTIONS.get(driver): read}
     return {
@@ -91,6 +100,20 @@ def reason(error: DBAPIError) -> str:
     """What the database or its driver said, on one line."""
     said = error.orig.args[-1] if error.orig and error.orig.args else error
     return " ".join(str(said).split()).rstrip(".")
+
+
+def codes(error: DBAPIError) -> set[str]:
+    """What the database and its driver call the error."""
+    orig = error.orig
+    names = [getattr(orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
+    names += getattr(orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
+    return {str(name) for name in names if name}
+
+
+def may_pass(error: DBAPIError) -> bool:
+    """Whether another try may succeed, because nothing is wrong with the statement."""
+    refused = error.statement is not None and not error.connection_invalidated
+    return not refused or any(map(TEMPORARY.fullmatch, codes(error)))
 
 
 def create_database(url: URL) -> None:  # servers only

@@ -30,7 +30,7 @@ from .resume import Progress
 LOCK_ATTEMPT = 1
 LOCK_PAUSE = 1
 LONGEST_WAIT = 2**31 - 1  # milliseconds, for SQLite
-LOCK_NOT_AVAILABLE = {"55P03", 1205}  # of PostgreSQL, of MySQL
+LOCK_NOT_AVAILABLE = {"55P03", "1205"}  # of PostgreSQL, of MySQL
 
 log = logging.getLogger("alembic.env")
 
@@ -101,7 +101,7 @@ def _connect() -> Iterator[Connection]:
         limits = server.time_limits(url, read=server.CONNECT_TIMEOUT)
         if url.get_driver_name() == "mysqldb":  # its limit would stay for all statements
             server.check(url)
-            limits = server.time_limits(url, read=None)
+            limits = server.time_limits(url, read=0)
         own = create_engine(url, poolclass=NullPool, connect_args=limits)
         engine.configure(own)
     try:
@@ -219,10 +219,7 @@ def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...])
 
 
 def _waits_for_lock(error: Exception) -> bool:
-    if not isinstance(error, DBAPIError) or error.orig is None:
-        return False
-    code = getattr(error.orig, "sqlstate", None) or (error.orig.args or [None])[0]
-    return code in LOCK_NOT_AVAILABLE
+    return isinstance(error, DBAPIError) and bool(server.codes(error) & LOCK_NOT_AVAILABLE)
 
 
 def _name_invalid_indexes(connection: Connection) -> None:
