@@ -185,7 +185,11 @@ def test_without_accounts_nothing_of_them_is_left(bake: Bake) -> None:
             for word in TRACES.findall(line)
         }
 
-    assert found_in(bake(accounts="yes", project_name="With It")) >= {"passkey", "owner_id", "redis"}
+    assert found_in(bake(accounts="yes", project_name="With It")) >= {
+        "passkey",
+        "owner_id",
+        "redis",
+    }
     assert found_in(bake(project_name="Without It")) == set()
 
 

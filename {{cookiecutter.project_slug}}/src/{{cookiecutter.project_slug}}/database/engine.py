@@ -35,7 +35,8 @@ def limit_queries(engine: Engine, seconds: int) -> None:
     driver = engine.dialect.driver
     if driver not in READ_TIMEOUTS or not seconds or "read_timeout" in engine.url.query:
         return
-    name, set_up = READ_TIMEOUTS[driver], {"psycopg": _limit_psycopg, "pymysql": _limit_locks}
+    name = READ_TIMEOUTS[driver]  # servers only
+    set_up = {"psycopg": _limit_psycopg, "pymysql": _limit_locks}[driver]  # servers only
 
     def use(connection: DBAPIConnection, *others: object) -> None:  # servers only
         setattr(connection, name, seconds)
@@ -44,7 +45,7 @@ def limit_queries(engine: Engine, seconds: int) -> None:
         if connection:
             setattr(connection, name, CONNECT_TIMEOUT)
 
-    event.listen(engine, "connect", partial(set_up[driver], seconds))  # servers only
+    event.listen(engine, "connect", partial(set_up, seconds))  # servers only
     event.listen(engine, "checkout", use)  # servers only
     event.listen(engine, "checkin", rest)  # servers only
 

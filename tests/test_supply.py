@@ -1,0 +1,87 @@
+"""What a project needs of others once it is set up: the packages that it has, and no network."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Project
+from reliability import report
+
+COMMANDS = [
+    "uv run flask db check",
+    "uv run flask db lint",
+    'uv run flask db revision -m "by hand"',
+    "uv run flask db upgrade",
+    "uv run flask db reset --yes",
+    "uv run pytest",
+    "uv run mypy",
+    "uv run ruff check",
+]
+PAGES = ["/", "/notes/", "/notes/new", "/notes/1", "/api/docs", "/api/openapi.json", "/readyz"]
+# What a browser fetches unasked, in HTML and in CSS; a link is followed by people only.
+FETCHED = re.compile(
+    r"""(?:src|srcset|poster|data)=["']?([^"' >]+)|<link[^>]*href="([^"]+)|url\(([^)]+)"""
+)
+
+
+@pytest.fixture
+def isolated(fresh_project: Project) -> Project:
+    """A project whose commands have no network but the loopback device."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to take the network away")
+    script = fresh_project.path.parent / "isolated"
+    script.write_text(
+        '#!/bin/sh\nexec unshare --net sh -c \'ip link set lo up && exec "$@"\' - "$@"\n'
+    )
+    script.chmod(0o755)
+    return Project(fresh_project.path, {**fresh_project.env, "ISOLATED": str(script)})
+
+
+def isolate(project: Project, command: str) -> subprocess.CompletedProcess[str]:
+    return project.run("sh", "-c", f"$ISOLATED {command}")
+
+
+def test_a_project_that_is_set_up_needs_no_network(isolated: Project, tmp_path: Path) -> None:
+    (device,) = isolate(isolated, "ip -brief link").stdout.splitlines()
+    assert device.startswith("lo ")
+
+    for command in COMMANDS:
+        done = isolate(isolated, command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
+
+    socket = tmp_path / "socket"
+    env = {**isolated.env, "BIND": f"unix:{socket}", "FLASK_DEBUG": "0"}
+    with subprocess.Popen(
+        [isolated.env["ISOLATED"], ".venv/bin/gunicorn"],
+        cwd=isolated.path,
+        env=env,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        try:
+            deadline = time.monotonic() + 30
+            while not socket.exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            get = ["curl", "--silent", "--fail-with-body", "--unix-socket", str(socket)]
+            pages = {page: isolated.succeed(*get, f"http://localhost{page}") for page in PAGES}
+            fetched = {
+                url for page in pages.values() for found in FETCHED.findall(page) for url in found
+            }
+            for url in sorted(fetched - {""}):
+                assert url.startswith("/static/"), url
+                isolated.succeed(*get, f"http://localhost{url}")
+        finally:
+            server.terminate()
+    assert len(fetched) > 1
+    report(
+        "Supply",
+        "no network but the loopback device",
+        f"{len(COMMANDS)} commands, the tests among them, succeed; {len(PAGES)} pages are answered, and"
+        " load nothing from elsewhere",
+        on="sqlite",
+    )
