@@ -35,13 +35,18 @@ class Api:
 
     port: int
     uri: str
+    token: str = ""  # of an account
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] = JSON
     ) -> tuple[HTTPResponse, bytes]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(method, path, body, headers)
+            connection.request(method, path, body, headers | self.authorization)
             response = connection.getresponse()
             return response, response.read()
         finally:
@@ -51,26 +56,41 @@ class Api:
         return self.ask("POST", "/api/notes", json.dumps(MILK | values).encode())
 
 
-@pytest.fixture(scope="module", params=KINDS)
+# Makes an account and a token of it.
+MAKE_ACCOUNT = """
+from my_app import create_app
+from my_app.accounts import tokens
+with create_app().app_context() as context:
+    datastore = context.app.extensions["security"].datastore
+    account = datastore.create_user(email="ann@example.com", password="x")
+    datastore.commit()
+    print(tokens.make(account, "tests"))
+"""
+
+
+@pytest.fixture(scope="module", params=[*KINDS, "accounts"])
 def api(
     request: pytest.FixtureRequest, new_user: Callable[[], User], new_uri: Callable[[str], str]
 ) -> Iterator[Api]:
-    uri = new_uri(request.param)
+    has_accounts = request.param == "accounts"
+    uri = new_uri("sqlite" if has_accounts else request.param)
     if request.param == "mysql":
         # To compare texts as newer servers do: some characters are nothing.
         mysql: Server = request.getfixturevalue("mysql")
         mysql.run(f"ALTER DATABASE {make_url(uri).database} COLLATE utf8mb4_unicode_520_ci")
-    made = new_user().project(f"database_uri={uri}")
+    made = new_user().project(f"database_uri={uri}", f"accounts={'yes' if has_accounts else 'no'}")
+    token = made.succeed("uv", "run", "python", "-c", MAKE_ACCOUNT) if has_accounts else ""
     project = Project(made.path, {**made.env, "FLASK_DEBUG": "0"})
     with project.listen() as port:
         assert get(port, "/readyz")[0] == 200
-        yield Api(port, driver_named(uri))
+        yield Api(port, driver_named(uri), token.strip())
 
 
 def test_schemathesis_finds_no_fault(api: Api, tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS)
     description = f"http://127.0.0.1:{api.port}/api/openapi.json"
-    options = ["--checks=all", f"--max-examples={EXAMPLES}", "--generation-database=none"]
+    options = [f"--header={name}: {value}" for name, value in api.authorization.items()]
+    options += ["--checks=all", f"--max-examples={EXAMPLES}", "--generation-database=none"]
 
     done = run(
         ["schemathesis", "run", description, *options, "--warnings=off", "--no-color"],

@@ -13,7 +13,7 @@ from answers import INTERFACES
 
 
 def test_the_files_are_those_of_the_template(bake: Bake) -> None:
-    project = bake()
+    project = bake(accounts="yes")
 
     template = TEMPLATE / "{{cookiecutter.project_slug}}"
     expected = {
@@ -25,13 +25,14 @@ def test_the_files_are_those_of_the_template(bake: Bake) -> None:
     assert {str(path.relative_to(project)) for path in text_files(project)} == expected | {".env"}
 
 
-def test_no_jinja_of_the_template_is_left(bake: Bake) -> None:
+@pytest.mark.parametrize("accounts", ["no", "yes"])
+def test_no_jinja_of_the_template_is_left(bake: Bake, accounts: str) -> None:
     left = [
         (path.name, line)
-        for path in text_files(bake())
+        for path in text_files(bake(accounts=accounts))
         for line in path.read_text(encoding="utf-8").splitlines()
         if "cookiecutter" in line
-        or (path.suffix != ".html" and re.search(r"(?<!\$){{|{%|{#", line))
+        or ("templates" not in path.parts and re.search(r"(?<!\$){{|{%|{#", line))
     ]
 
     assert left == []
@@ -65,7 +66,8 @@ NAMES = ["My App", "it's", 'The "best" app', "back\\slash", "Été 2024 🎉", "
 @pytest.mark.parametrize(
     "answers",
     [{"project_name": name} for name in NAMES]
-    + [{"interface": interface} for interface in INTERFACES],
+    + [{"interface": interface} for interface in INTERFACES]
+    + [{"accounts": "yes", "interface": interface} for interface in ("pages", "pages+api")],
 )
 def test_the_formatter_and_the_linter_find_nothing(
     bake: Bake, user: User, answers: dict[str, str]
