@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from conftest import Project, User
 from reliability import report
 
 COMMANDS = [
@@ -23,30 +23,40 @@ COMMANDS = [
     "uv run ruff check",
 ]
 PAGES = ["/", "/notes/", "/notes/new", "/notes/1", "/api/docs", "/api/openapi.json", "/readyz"]
+ACCOUNTS = ["/", "/accounts/login", "/accounts/register", "/accounts/reset", "/readyz"]
+FAULTS = {
+    "no": "no network but the loopback device",
+    "yes": "no network but the loopback device, with accounts",
+}
 # What a browser fetches unasked, in HTML and in CSS; a link is followed by people only.
 FETCHED = re.compile(
     r"""(?:src|srcset|poster|data)=["']?([^"' >]+)|<link[^>]*href="([^"]+)|url\(([^)]+)"""
 )
 
 
-@pytest.fixture
-def isolated(fresh_project: Project) -> Project:
-    """A project whose commands have no network but the loopback device."""
+@pytest.fixture(params=["no", "yes"])
+def isolated(request: pytest.FixtureRequest, user: User) -> Project:
+    """A project, without accounts or with them, whose commands have no network but the loopback device."""
     if os.getuid() != 0:
         pytest.skip("needs root, to take the network away")
-    script = fresh_project.path.parent / "isolated"
+    project = user.project(f"accounts={request.param}")
+    script = user.home / "isolated"
     script.write_text(
         '#!/bin/sh\nexec unshare --net sh -c \'ip link set lo up && exec "$@"\' - "$@"\n'
     )
     script.chmod(0o755)
-    return Project(fresh_project.path, {**fresh_project.env, "ISOLATED": str(script)})
+    return Project(project.path, {**project.env, "ISOLATED": str(script)})
 
 
 def isolate(project: Project, command: str) -> subprocess.CompletedProcess[str]:
     return project.run("sh", "-c", f"$ISOLATED {command}")
 
 
-def test_a_project_that_is_set_up_needs_no_network(isolated: Project, tmp_path: Path) -> None:
+def test_a_project_that_is_set_up_needs_no_network(
+    isolated: Project, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    accounts = request.node.callspec.params["isolated"]
+    paths = PAGES if accounts == "no" else ACCOUNTS
     (device,) = isolate(isolated, "ip -brief link").stdout.splitlines()
     assert device.startswith("lo ")
 
@@ -68,7 +78,7 @@ def test_a_project_that_is_set_up_needs_no_network(isolated: Project, tmp_path: 
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             get = ["curl", "--silent", "--fail-with-body", "--unix-socket", str(socket)]
-            pages = {page: isolated.succeed(*get, f"http://localhost{page}") for page in PAGES}
+            pages = {page: isolated.succeed(*get, f"http://localhost{page}") for page in paths}
             fetched = {
                 url for page in pages.values() for found in FETCHED.findall(page) for url in found
             }
@@ -80,8 +90,8 @@ def test_a_project_that_is_set_up_needs_no_network(isolated: Project, tmp_path: 
     assert len(fetched) > 1
     report(
         "Supply",
-        "no network but the loopback device",
-        f"{len(COMMANDS)} commands, the tests among them, succeed; {len(PAGES)} pages are answered, and"
+        FAULTS[accounts],
+        f"{len(COMMANDS)} commands, the tests among them, succeed; {len(paths)} pages are answered, and"
         " load nothing from elsewhere",
         on="sqlite",
     )
