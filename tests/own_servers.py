@@ -13,8 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from conftest import free_port
-from servers import Server, skip
+from servers import Server
 from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
 
@@ -48,7 +49,7 @@ class OwnServer(Server):
         name, *arguments = command.format(data=data, port=self.admin.port).split()
         program = shutil.which(name, path=os.pathsep.join([*WHERE, *os.get_exec_path()]))
         if program is None:
-            skip(f"needs {name}, for a server of its own")
+            pytest.skip(f"needs {name}, for a server of its own")
         as_user: list[str] = []
         if os.getuid() == 0:  # which these servers refuse to run as
             user = "postgres" if self.kind == "postgresql" else "mysql"

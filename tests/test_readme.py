@@ -67,6 +67,7 @@ FAKES = {
     "id": "echo 0",
     "nginx": "",
     "npm": "",
+    "pgbouncer": "",
     "python3": "mkdir -p .venv/bin; for name in pip uv; do ln -sf /bin/true .venv/bin/$name; done",
 }
 

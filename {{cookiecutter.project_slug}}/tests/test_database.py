@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from conftest import {% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}NewApp, {% endif %}TestSettings
+from conftest import NewApp, TestSettings
 from sqlalchemy import make_url{% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}, text{% endif %}
 from sqlalchemy.dialects import sqlite
 {%- if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}
@@ -52,6 +52,15 @@ def test_a_place_is_named_without_user_and_password() -> None:
     )
     assert server.place(make_url("postgresql:///app")) == "app on this machine"
     assert server.place(make_url("sqlite:////data/app.db")) == "/data/app.db"
+
+
+def test_through_a_pooler_no_statement_is_prepared(new_app: NewApp, settings: TestSettings) -> None:
+    url = make_url(settings.SQLALCHEMY_DATABASE_URI)
+
+    options = new_app(MIGRATION_DATABASE_URL=url).config["SQLALCHEMY_ENGINE_OPTIONS"]
+
+    on_psycopg = url.get_driver_name() == "psycopg"
+    assert ("prepare_threshold" in options["connect_args"]) == on_psycopg
 
 
 def test_a_server_out_of_reach_is_named(settings: TestSettings) -> None:

@@ -62,7 +62,10 @@ def init_app(app: Flask) -> None:
     # A connection that the server has closed meanwhile is replaced before its use.
     ping = url.get_backend_name() != "sqlite"
     limit = app.config["QUERY_TIMEOUT"]
-    options = {"connect_args": server.time_limits(url, limit), "pool_pre_ping": ping}
+    connect_args = server.time_limits(url, limit)
+    if app.config["MIGRATION_DATABASE_URL"]:
+        connect_args |= server.through_pooler(url)
+    options = {"connect_args": connect_args, "pool_pre_ping": ping}
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     db.init_app(app)
     app.teardown_appcontext(_close)  # before that of Flask-SQLAlchemy

@@ -62,6 +62,14 @@ def time_limits(url: URL, read: float) -> dict[str, Any]:
     }
 
 
+def through_pooler(url: URL) -> dict[str, Any]:
+    """Options for connecting through a pooler, which may give each transaction another session.
+
+    psycopg's prepared statements belong to one: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
+    """
+    return {"prepare_threshold": None} if url.get_driver_name() == "psycopg" else {}
+
+
 def is_in_memory(url: URL) -> bool:
     """Whether it is an SQLite database that ends with the process."""
     return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
