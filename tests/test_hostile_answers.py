@@ -102,6 +102,7 @@ either = {
     "author_email": emails,
     "database_uri": files | addresses,
     "interface": st.sampled_from([*answers.INTERFACES, "API"]),
+    "accounts": st.sampled_from(["no", "yes"]),
     "ci": st.sampled_from([*answers.CI, "GitHub"]),
     "license": st.sampled_from([*answers.LICENSES, "mit"]),
 }  # fmt: skip
