@@ -127,6 +127,8 @@ def alone() -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SetUpError("Another process is setting the project up.") from None
+        except OSError:
+            pass  # a disk of another machine, which knows no locks
         yield
 
 
