@@ -117,7 +117,7 @@ def alone() -> Iterator[None]:
     Raises:
         SetUpError: one does already.
     """
-    if WINDOWS:  # where a file that is open can't be removed
+    if sys.platform == "win32":  # where a file that is open can't be removed
         yield
         return
     import fcntl
