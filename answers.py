@@ -51,6 +51,7 @@ DONE = "done"  # what is recorded of set_up_now: the project is there
 LONGEST_SLUG = 50  # characters; a path on Windows has 260 in all
 LONGEST_TEXT = 200
 ROOM = 5_000_000  # bytes
+BEING_WRITTEN = ".being_written"  # an empty file, which the hook removes
 QUESTIONS = Path(__file__).with_name("cookiecutter.json")
 
 
@@ -202,11 +203,29 @@ def check_all(context: Mapping[str, Any]) -> str:
         forget_other_database_uri(context)
         if shutil.disk_usage(output).free < ROOM:
             raise SystemExit("Error: the disk is full: the files of the project need 5 MB.")
+        claim(output / str(context["project_slug"]))
     except SystemExit:
         with contextlib.suppress(OSError):  # it isn't empty: then it was there before
             (output / str(context["project_slug"])).rmdir()
         raise
     return ""
+
+
+def claim(project: Path) -> None:
+    """Refuse a project that another process is writing: both have found no folder of this name.
+
+    Raises:
+        SystemExit: there is one.
+    """
+    mark = project / BEING_WRITTEN
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        raise SystemExit(
+            f"Error: another cookiecutter is writing {project}. If none is, remove {mark}."
+        ) from None
+    except FileNotFoundError:  # cruft doesn't say where the project is
+        pass
 
 
 def tell_in_a_line(

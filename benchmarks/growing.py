@@ -98,7 +98,9 @@ def measure_tables(database: str, server: Server | None, found: Ratios) -> None:
                 add_columns.write_text(models)
                 measured["check"][side].append(clock(project, "check", directory))
                 # Each table has one column more.
-                add_columns.write_text(models.replace("  # more", "\n    price: Mapped[int | None]"))
+                add_columns.write_text(
+                    models.replace("  # more", "\n    price: Mapped[int | None]")
+                )
                 measured["migrate"][side].append(clock(project, "migrate", directory))
             for command, sided in measured.items():
                 ratio = ratios(sided["ours"], sided["stock"])
@@ -124,7 +126,9 @@ def measure_notes(database: str, server: Server | None, found: Ratios) -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = make_project(folder, new_uri(server))
         for number in NOTES:
-            for name, times in json.loads(run(project, "python", __file__, "ask", str(number))).items():
+            for name, times in json.loads(
+                run(project, "python", __file__, "ask", str(number))
+            ).items():
                 measured[name].append(times)
     for name, sizes in measured.items():
         cells = (
@@ -133,7 +137,9 @@ def measure_notes(database: str, server: Server | None, found: Ratios) -> None:
         )
         row(database, name, *cells)
         if LISTS[name.partition(": ")[2]][1]:
-            _, small, large = (size["milliseconds"] for size in sizes)  # of the first, few are found
+            _, small, large = (
+                size["milliseconds"] for size in sizes
+            )  # of the first, few are found
             found[f"notes, {name}"][database] = ratios(large, small)
 
 

@@ -65,6 +65,7 @@ def main(context: dict[str, Any]) -> int:
     with SET_UP_STRICT=1 in the environment, for CI, it is 1 then.
     """
     project = Path.cwd()
+    (project / ".being_written").unlink(missing_ok=True)
     remove_unchosen(project, context)
     if context["__set_up_now"] == "done":
         return 0  # the project is elsewhere: cruft compares what is written

@@ -123,6 +123,17 @@ def test_a_folder_with_something_in_it_is_not_removed(tmp_path: Path) -> None:
     assert (tmp_path / "class" / "file").exists()
 
 
+def test_of_two_that_have_made_the_same_folder_one_is_refused(tmp_path: Path) -> None:
+    context = GOOD | {"accounts": "no", "_output_dir": str(tmp_path)}
+    (tmp_path / "my_app").mkdir()
+    answers.check_all(context)
+
+    with pytest.raises(SystemExit, match="another cookiecutter is writing"):
+        answers.check_all(context)
+
+    assert [path.name for path in (tmp_path / "my_app").iterdir()] == [".being_written"]
+
+
 @pytest.mark.parametrize("text", HARMLESS)
 def test_a_text_is_the_same_after_python_has_read_it(text: str) -> None:
     assert ast.literal_eval(answers.python(text)) == text

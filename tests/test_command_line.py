@@ -11,6 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from conftest import TEMPLATE, Project, User, at_the_prompt, commands_printed_by
+from reliability import report
 
 QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["__prompts__"]
 IDENTITY = {
@@ -117,6 +118,7 @@ def test_a_folder_that_exists_is_left_untouched(user: User) -> None:
     assert "already exists" in done.stdout
     assert "Traceback" not in done.stdout
     assert [path.name for path in (user.folder / "my_app").iterdir()] == ["mine"]
+    report("Odd machines", "a folder of this name", "refused, nothing in it changed")
 
 
 def test_each_printed_command_works(user: User) -> None:
@@ -151,6 +153,7 @@ def test_without_a_network_one_command_finishes_the_set_up_later(
     assert "✓ flask db check" in finished.stdout
     assert not (user.folder / "my_app" / "set_up.py").exists()
     assert commands_printed_by(finished.stdout)[0] == "cd my_app"
+    report("Odd machines", "no network", "told why, finished by one command")
 
 
 def test_a_set_up_that_fails_can_be_a_failure(user: User, tmp_path: Path) -> None:
@@ -209,6 +212,7 @@ def test_what_leads_elsewhere_in_the_environment_is_not_followed(
     assert (project.path / "instance" / "my_app.db").exists()
     assert (project.path / ".git").exists()
     assert not elsewhere.exists()
+    report("Odd machines", "an environment that leads elsewhere", "set up, not followed", tries=5)
 
 
 def test_where_only_pip_is_at_hand_it_brings_uv(user: User, tools: Path) -> None:
@@ -224,6 +228,7 @@ def test_where_only_pip_is_at_hand_it_brings_uv(user: User, tools: Path) -> None
     for command in others:
         shown = user.run("bash", "-c", f"{enter} && {activate} && {command}")
         assert shown.returncode == 0, shown.stdout
+    report("Odd machines", "no uv", "pip brings it, each printed command works")
 
 
 def test_an_interrupted_set_up_says_how_to_go_on(user: User) -> None:
@@ -239,6 +244,7 @@ def test_an_interrupted_set_up_says_how_to_go_on(user: User) -> None:
 
     done = user.run(Path(sys.executable), user.folder / "my_app" / "set_up.py")
     assert "✓ flask db check" in done.stdout
+    report("Interruptions", "Ctrl-C while packages are installed", "finished by one command")
 
 
 def test_neither_yes_nor_no_is_refused(user: User) -> None:

@@ -18,9 +18,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pexpect
 import pytest
 from clients import wait_until
-from conftest import TEMPLATE, User, commands_printed_by
+from conftest import TEMPLATE, User, at_the_prompt, commands_printed_by
 from reliability import report
 from test_migrating import ROUNDS
 
@@ -95,6 +96,25 @@ class Making:
         done = self.user.run(*command)
         assert "✓ flask db check" in done.stdout, done.stdout
         assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("case", ["Ctrl-C at a question", "the terminal is closed at a question"])
+def test_cut_off_at_a_question(case: str, user: User) -> None:
+    terminal = at_the_prompt(user)
+    for number in (1, 2):
+        terminal.expect_exact(f"[{number}/")
+        terminal.sendline("")
+    terminal.expect_exact("[3/")
+    if case == "Ctrl-C at a question":
+        terminal.sendintr()
+        terminal.expect_exact("Aborted!")
+        terminal.expect(pexpect.EOF)
+        assert "Traceback" not in str(terminal.before)
+    terminal.close()
+
+    assert not terminal.isalive()
+    assert user.files() == []
+    report("Interruptions", case, "nothing is written")
 
 
 INSTALLING, IMPORTING, UPGRADING = "Setting up", "✓ install", "✓ flask db migrate"

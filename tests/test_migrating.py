@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Project
+from reliability import report
 from servers import KINDS
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
@@ -81,6 +82,14 @@ def test_of_many_upgrades_at_once_one_does_the_work(kind: str, on: Make) -> None
 
     assert result["codes"] == [0] * 12 * ROUNDS
     assert result["applied"] == [[0, 1, 2]] * ROUNDS
+    report(
+        "Two at once",
+        "twelve upgrades of the same database",
+        "one does the work, the others find nothing to do",
+        tries=ROUNDS,
+        ordinary=3,
+        on=kind,
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -117,7 +126,8 @@ def test_an_upgrade_that_is_killed_is_finished_by_the_next(kind: str, on: Make) 
     python = project.path / ".venv" / "bin" / "python"
     project.succeed(str(python), "-c", program)
     random.seed(1)
-    for number in range(20 if ROUNDS >= 20 else 6):
+    tries = 20 if ROUNDS >= 20 else 6
+    for number in range(tries):
         project.flask("db", "downgrade", "base")
         with subprocess.Popen(
             [str(python), "-c", program],
@@ -139,6 +149,14 @@ def test_an_upgrade_that_is_killed_is_finished_by_the_next(kind: str, on: Make) 
                 rows = connection.execute(text(f"SELECT id, word FROM {table} ORDER BY id")).all()
                 assert [tuple(row) for row in rows] == [(1, "x"), (2, "y"), (3, "z")]
             assert "alembic_unfinished" not in tables
+    report(
+        "Interruptions",
+        "TERM or KILL to an upgrade, at any moment",
+        "finished by the next one, no row lost",
+        tries=tries,
+        ordinary=6,
+        on=kind,
+    )
 
 
 def test_a_backfill_in_batches_that_is_killed_loses_no_row_on_mysql(on: Make) -> None:

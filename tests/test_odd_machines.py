@@ -93,7 +93,9 @@ def test_a_full_disk(user: User, disk: Disk) -> None:
 def test_a_full_disk_under_the_database(user: User, disk: Disk) -> None:
     path = disk("16k")
     (path / "others").write_bytes(b"x" * 14_000)
-    command = told(user, "database or disk is full", f"database_uri=sqlite:///{path}/data.db")
+    command = told(
+        user, "database or disk is full.\nThe project", f"database_uri=sqlite:///{path}/data.db"
+    )
     assert (path / "others").read_bytes() == b"x" * 14_000
     disk("1m")
     finish(user, command)

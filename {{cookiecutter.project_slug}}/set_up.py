@@ -101,12 +101,35 @@ def set_up(create: bool = False) -> None:
     environment = {
         name: value for name, value in os.environ.items() if not MISLEADING.fullmatch(name)
     } | {"UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv")}
-    with step("install the packages in .venv"):
-        install_packages(environment)
-    migrate_database(environment, create)
-    Path(__file__).unlink()
+    with alone():
+        with step("install the packages in .venv"):
+            install_packages(environment)
+        migrate_database(environment, create)
+        Path(__file__).unlink()
     with contextlib.suppress(SetUpError):  # the failed step has been printed; the project works
         start_git(environment)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keep others from setting this project up meanwhile.
+
+    Raises:
+        SetUpError: one does already.
+    """
+    if sys.platform == "win32":  # where a file that is open can't be removed
+        yield
+        return
+    import fcntl
+
+    with open(__file__, encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetUpError("Another process is setting the project up.") from None
+        except OSError:
+            pass  # a disk of another machine, which knows no locks
+        yield
 
 
 def end_with_parent() -> None:

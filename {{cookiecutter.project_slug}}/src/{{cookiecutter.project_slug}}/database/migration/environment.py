@@ -70,8 +70,9 @@ def _run() -> None:
         except (server.Unavailable, Occupied) as problem:
             raise CommandError(str(problem)) from problem
         except DBAPIError as error:
-            statement = " ".join((error.statement or "").split())
-            message = f"{server.reason(error)}.\nThe statement was: {statement}"
+            message = f"{server.reason(error)}."
+            if error.statement:
+                message += f"\nThe statement was: {' '.join(error.statement.split())}"
             raise CommandError(message) from error
 
 
