@@ -186,7 +186,7 @@ def at_the_prompt(user: User) -> pexpect.spawn[str]:
         "cookiecutter",
         [str(TEMPLATE)],
         cwd=str(user.folder),
-        env=user.env | {"TERM": "dumb", "COLUMNS": "200"},
+        env=user.env | {"TERM": "dumb", "COLUMNS": "200", "LINES": "50"},
         encoding="utf-8",
         timeout=120,
         dimensions=(50, 200),
