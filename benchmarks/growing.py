@@ -64,16 +64,15 @@ class Table{number}(Base):
 """
 
 
-def main() -> Ratios:
-    """Measure what is asked for on each database, and print the tables."""
-    asked = sys.argv[1:] or ["tables", "notes"]
+def main(*asked: str) -> Ratios:
+    """Measure what is asked for, by default all, on each database, and print the tables."""
     found: Ratios = defaultdict(dict)
-    if "tables" in asked:
+    if not asked or "tables" in asked:
         print(f"Seconds: median of {ROUNDS} rounds (lowest to highest)\n")
         head("database", "tables", "`flask db`", "ours", "stock", "ratio")
         for database, server in databases():
             measure_tables(database, server, found)
-    if "notes" in asked:
+    if not asked or "notes" in asked:
         print(f"\nMilliseconds of an answer, median of {ASKED}, and its queries\n")
         head("database", "notes", "", *(f"{number:,}" for number in NOTES))
         for database, server in databases():
@@ -244,4 +243,4 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["ask"]:
         ask(int(sys.argv[2]))
     else:
-        main()
+        main(*sys.argv[1:])
