@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,11 +23,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from measuring import ENVIRONMENT, HERE, TEMPLATE, Ratios, databases, head, ratios, row, summary
+
 if TYPE_CHECKING:
     from servers import Server
 
-HERE = Path(__file__).resolve().parent
-TEMPLATE = HERE.parent
 ROUNDS = 5
 STEP = re.compile(r"✓ (.+?) +([0-9.]+) s$", re.MULTILINE)
 ALL = "from the command to the end"
@@ -47,31 +46,21 @@ with app.create_app(migrations=True).app_context():
 Measured = defaultdict[str, list[float]]
 
 
-def main() -> None:
+def main() -> Ratios:
     """Measure on each database, and print the tables."""
-    sys.path.insert(0, str(TEMPLATE / "tests"))
-    import servers
-    from revisions import find, name_of
-
+    found: Ratios = defaultdict(dict)
     print(f"Median of {ROUNDS} rounds (lowest to highest); target for the ratio of seconds: 1.25\n")
-    print("| database | run | measured | ours | floor | ratio |")
-    print("|---|---|---|---|---|---|", flush=True)
-    steps = measure("SQLite", None)
-    missing = []
-    for variable in servers.DEFAULTS:
-        with find(variable) as server:
-            if server:
-                measure(name_of(server), server)
-            else:
-                missing.append(f"No server answers at {variable}: left out.")
-    print("\n| on SQLite, in a later run | ours, s | floor, s |\n|---|---|---|")
-    for name in dict.fromkeys([*steps["ours"], *steps["floor"]]):
-        cells = (summary(steps[side][name]) for side in ("ours", "floor"))
-        print(f"| {name} | {' | '.join(cells)} |")
-    print(*missing, sep="\n")
+    head("database", "run", "measured", "ours", "floor", "ratio")
+    steps = {database: measure(database, server, found) for database, server in databases()}
+    print()
+    head("on SQLite, in a later run", "ours, s", "floor, s")
+    ours, floor = (steps["SQLite"][side] for side in ("ours", "floor"))
+    for name in dict.fromkeys([*ours, *floor]):
+        row(name, summary(ours[name]), summary(floor[name]))
+    return found
 
 
-def measure(database: str, server: Server | None) -> dict[str, Measured]:
+def measure(database: str, server: Server | None, found: Ratios) -> dict[str, Measured]:
     """Print the rows of a database, and give how long the steps of the later runs took."""
     for run in ("first", "later"):
         steps: dict[str, Measured] = {side: defaultdict(list) for side in ("ours", "floor")}
@@ -91,9 +80,9 @@ def measure(database: str, server: Server | None) -> dict[str, Measured]:
                         spent[side][what].append(amount)
         for what, ours in spent["ours"].items():
             floor = spent["floor"][what]
-            ratios = [one / other for one, other in zip(ours, floor, strict=True)]
-            cells = (database, run, what, summary(ours), summary(floor), summary(ratios))
-            print(f"| {' | '.join(cells)} |", flush=True)
+            ratio = ratios(ours, floor)
+            found[f"{run} run, {what}"][database] = ratio
+            row(database, run, what, summary(ours), summary(floor), summary(ratio))
     return steps
 
 
@@ -146,14 +135,11 @@ class Usage:
         self.memory = 0.0  # MiB of the largest process
 
     def run(self, command: list[str | Path], folder: Path, environment: dict[str, str]) -> str:
-        # A user's machine keeps what Python has compiled, and is in no environment.
-        foreign = ("PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
-        env = {name: value for name, value in os.environ.items() if name not in foreign}
         started = time.perf_counter()
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=env | environment,
+            env=ENVIRONMENT | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -181,14 +167,6 @@ class Usage:
 def compiled_nothing(folder: Path, run: str) -> dict[str, str]:
     """In a first run, Python finds nothing that it has compiled before."""
     return {"PYTHONPYCACHEPREFIX": str(folder / "compiled")} if run == "first" else {}
-
-
-def summary(numbers: list[float]) -> str:
-    if not numbers:
-        return ""
-    digits = 0 if statistics.median(numbers) >= 100 else 2
-    median, low, high = (f"{f(numbers):.{digits}f}" for f in (statistics.median, min, max))
-    return f"{median} ({low} to {high})"
 
 
 if __name__ == "__main__":

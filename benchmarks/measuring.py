@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import sqlite3
 import statistics
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -51,9 +52,18 @@ def databases() -> Iterator[tuple[str, Server | None]]:
 def _name_of(server: Server) -> str:
     if server.kind == "postgresql":
         return "PostgreSQL"
+    return "MariaDB" if "MariaDB" in _version(server) else "MySQL"
+
+
+def version_of(server: Server | None) -> str:
+    """As in 3.40.1, 15.2 or 10.11.6."""
+    text = _version(server) if server else sqlite3.sqlite_version
+    return re.split(r"[ -]", text.removeprefix("PostgreSQL "))[0]
+
+
+def _version(server: Server) -> str:
     with server.connect() as connection:
-        version = connection.exec_driver_sql("SELECT version()").scalar()
-    return "MariaDB" if "MariaDB" in str(version) else "MySQL"
+        return str(connection.exec_driver_sql("SELECT version()").scalar())
 
 
 def new_uri(server: Server | None) -> str:

@@ -13,28 +13,24 @@ The servers are those of the tests, TEST_POSTGRESQL_URL and TEST_MYSQL_URL.
 from __future__ import annotations
 
 import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from measuring import Ratios, databases, head, make_project, new_uri, ratios, row, run, summary
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from servers import Server
 
-TEMPLATE = Path(__file__).resolve().parents[1]
 ROUNDS = {10: 7, 100: 7, 1000: 5}  # for each number of revisions, the project's own first included
 FOLDERS = {"ours": "migrations", "stock": "stock"}
 # On SQLite alone: the stock environment, and connections without our settings.
 BARE = "stock connection"
-NOTHING, HEAD, COMMAND = "from nothing", "at head", "at head, `flask db upgrade`"
+NOTHING, HEAD, COMMAND = "from nothing", "at head", "at head, start included"
 
 REVISION = '''"""table {number}
 
@@ -68,67 +64,25 @@ def downgrade() -> None:
 Times = dict[str, list[float]]
 
 
-def main() -> None:
+def main() -> Ratios:
     """Measure on each database, and print a table."""
-    sys.path.insert(0, str(TEMPLATE / "tests"))
-    import servers
-
+    found: Ratios = defaultdict(dict)
     rounds = ", ".join(f"{number} over {revisions:,}" for revisions, number in ROUNDS.items())
-    print(f"Seconds: median of the rounds, {rounds} revisions; lowest to highest\n")
-    print(
-        "| database | revisions | upgrade | ours | stock | ours, spread | stock, spread | ratio |"
-    )
-    print("|---|---|---|---|---|---|---|---|", flush=True)
-    measure_all("SQLite", "sqlite:///my_app.db", None)
-    missing = []
-    for variable in servers.DEFAULTS:
-        with find(variable) as server:
-            if server:
-                database = server.name_to_drop()
-                measure_all(name_of(server), server.uri(database), server)
-            else:
-                missing.append(f"No server answers at {variable}: left out.")
+    print(f"Seconds: median of the rounds, {rounds} revisions (lowest to highest)\n")
+    head("database", "revisions", "upgrade", "ours", "stock", "ratio")
+    for database, server in databases():
+        measure_all(database, server, found)
     print(
         "\nTargets for the ratio: from nothing, over 1,000 revisions, 0.4 on SQLite and 1.0 on the"
-        " servers; at head 1.0.",
-        *missing,
-        sep="\n",
+        " servers; at head 1.0."
     )
+    return found
 
 
-@contextmanager
-def find(variable: str) -> Iterator[Server | None]:
-    """The server that the variable names, if it answers; our databases on it are dropped after."""
-    import servers
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import OperationalError
-
-    url = make_url(os.environ.get(variable) or servers.DEFAULTS[variable])
-    driver = servers.NAMED_DRIVERS[url.get_backend_name()]
-    server = servers.Server(url.set(drivername=driver))
-    try:
-        server.run("SELECT 1")
-    except OperationalError:
-        yield None
-        return
-    try:
-        yield server
-    finally:
-        server.clean()
-
-
-def name_of(server: Server) -> str:
-    if server.kind == "postgresql":
-        return "PostgreSQL"
-    with server.connect() as connection:
-        version = connection.exec_driver_sql("SELECT version()").scalar()
-    return "MariaDB" if "MariaDB" in str(version) else "MySQL"
-
-
-def measure_all(name: str, uri: str, server: Server | None) -> None:
+def measure_all(name: str, server: Server | None, found: Ratios) -> None:
     """Make a project on the database, measure in it, and print the rows of the table."""
     with tempfile.TemporaryDirectory() as folder:
-        project = make_project(folder, uri)
+        project = make_project(folder, new_uri(server))
         run(project, "flask", "db", "init", "--directory", FOLDERS["stock"], "--template", "flask")
         for revisions, rounds in ROUNDS.items():
             write_revisions(project, revisions)
@@ -139,20 +93,15 @@ def measure_all(name: str, uri: str, server: Server | None) -> None:
                     empty(project, server)
                     measure_one(project, side, revisions, times)
             for upgrade, sided in times.items():
-                row(name, revisions, upgrade, sided["ours"], sided["stock"])
-                if server is None and BARE in sided:
-                    row(f"{name}, {BARE}", revisions, upgrade, sided["ours"], sided[BARE])
-
-
-def make_project(folder: str | Path, uri: str) -> Path:
-    """Make a project on the database, in this folder."""
-    subprocess.run(
-        ["cookiecutter", TEMPLATE, "--no-input", "--output-dir", folder, f"database_uri={uri}"],
-        check=True,
-        env=os.environ | {"SET_UP_STRICT": "1"},
-        stdout=subprocess.DEVNULL,
-    )
-    return Path(folder) / "my_app"
+                for side in sides[1:]:
+                    if side in sided:
+                        beside = name if side == "stock" else f"{name}, {side}"
+                        ratio = ratios(sided["ours"], sided[side])
+                        found[f"`flask db upgrade` {upgrade}, {revisions:,} revisions"][beside] = (
+                            ratio
+                        )
+                        cells = (summary(times) for times in (sided["ours"], sided[side], ratio))
+                        row(beside, f"{revisions:,}", upgrade, *cells)
 
 
 def measure_one(project: Path, side: str, revisions: int, times: dict[str, Times]) -> None:
@@ -164,16 +113,6 @@ def measure_one(project: Path, side: str, revisions: int, times: dict[str, Times
         started = time.perf_counter()
         run(project, "flask", "db", "upgrade", "--directory", FOLDERS[side])
         times[COMMAND][side].append(time.perf_counter() - started)
-
-
-def run(project: Path, program: str, *arguments: str) -> str:
-    command = [project / ".venv" / "bin" / program, *arguments]
-    # A user's machine keeps what Python has compiled.
-    env = {name: os.environ[name] for name in os.environ if name != "PYTHONDONTWRITEBYTECODE"}
-    result = subprocess.run(command, cwd=project, env=env, text=True, capture_output=True)
-    if result.returncode:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{result.stderr}")
-    return result.stdout
 
 
 def write_revisions(project: Path, revisions: int) -> None:
@@ -203,19 +142,6 @@ def empty(project: Path, server: Server | None) -> None:
     else:
         for file in (project / "instance").iterdir():
             file.unlink()
-
-
-def row(name: str, revisions: int, upgrade: str, ours: list[float], stock: list[float]) -> None:
-    medians = [statistics.median(times) for times in (ours, stock)]
-    cells = [
-        name,
-        f"{revisions:,}",
-        upgrade,
-        *(f"{median:.3f}" for median in medians),
-        *(f"{min(times):.3f} to {max(times):.3f}" for times in (ours, stock)),
-        f"{medians[0] / medians[1]:.2f}",
-    ]
-    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def measure(side: str, revisions: int) -> None:

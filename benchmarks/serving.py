@@ -20,23 +20,33 @@ import os
 import re
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from measuring import (
+    HERE,
+    Ratios,
+    databases,
+    head,
+    in_turns,
+    make_project,
+    new_uri,
+    ratios,
+    row,
+    summary,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HERE = Path(__file__).resolve().parent
-TEMPLATE = HERE.parent
 ROUNDS = 5
 SECONDS = 2
 STARTS = 5
@@ -93,7 +103,7 @@ class Side:
         else:
             arguments = ["flask", "run", "--port", str(port)]
         settings = {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": "4"}
-        settings |= {"FLASK_APP": self.flask_app, "FLASK_DEBUG": "0"}
+        settings["FLASK_APP"] = self.flask_app
         with (
             (self.folder / f"{self.name}.log").open("w") as log,
             subprocess.Popen(
@@ -161,35 +171,28 @@ class Served:
 Measured = defaultdict[tuple[str, str], dict[str, list[float]]]  # of an action, what, of a side
 
 
-def main() -> None:
-    """Measure on each database, and print the tables."""
-    sys.path.insert(0, str(TEMPLATE / "tests"))
-    from revisions import find
-
+def main() -> Ratios:
+    """Measure on SQLite and PostgreSQL, and print the tables."""
+    found: Ratios = defaultdict(dict)
     print(f"{ROUNDS} rounds of {SECONDS:g} s, {STARTS} starts: median (lowest to highest)\n")
-    print("| measured | | ours | bare | ours / bare | target |")
-    print("|---|---|---|---|---|---|", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        measured = measure_all(Path(folder), "sqlite:///my_app.db", [*PARTS])
-    rows("SQLite", measured)
-    with find("TEST_POSTGRESQL_URL") as server, tempfile.TemporaryDirectory() as folder:
-        if server:
-            uri = server.uri(server.name_to_drop())
-            rows("PostgreSQL", measure_all(Path(folder), uri, []))
-    if not server:
-        print("\nNo server answers at TEST_POSTGRESQL_URL: left out.")
+    head("measured", "", "ours", "bare", "ours / bare", "target")
+    for database, server in databases():
+        if database in ("SQLite", "PostgreSQL"):
+            with tempfile.TemporaryDirectory() as folder:
+                parts = [] if server else [*PARTS]
+                measured = measure_all(Path(folder), new_uri(server), parts)
+            rows(database, measured, found)
+            if parts:
+                spent = {action: measured[action, "processor, ms"] for action in ACTIONS}
     print("\nWithout a part of the project, on SQLite: processor time / that with all parts\n")
-    print(f"| without | {' | '.join(ACTIONS)} |\n|---|{'---|' * len(ACTIONS)}")
+    head("without", *ACTIONS)
     for part, about in PARTS.items():
-        spent = (measured[action, "processor, ms"] for action in ACTIONS)
-        cells = (summary(ratios(one[part], one[OURS])) for one in spent)
-        print(f"| {part}: {about} | {' | '.join(cells)} |")
+        row(f"{part}: {about}", *(summary(ratios(one[part], one[OURS])) for one in spent.values()))
+    return found
 
 
 def measure_all(folder: Path, uri: str, parts: list[str]) -> Measured:
     """Make a project and the bare application, and measure both, and the project without parts."""
-    from revisions import make_project
-
     project = make_project(folder, uri)
     sides = make_sides(folder, project, parts)
     config = project / "gunicorn.conf.py"
@@ -225,48 +228,58 @@ def measure_all(folder: Path, uri: str, parts: list[str]) -> Measured:
 
 def make_sides(folder: Path, project: Path, parts: list[str]) -> dict[str, Side]:
     """The project, whole and without parts, and the bare application beside it."""
-    python = project / ".venv" / "bin" / "python"
+    ours = make_side(project)
+    sides = [
+        ours,
+        make_bare(folder, ours, BARE),
+        make_bare(folder, ours, MIGRATING, "flask-migrate"),
+    ]
+    for part in parts:
+        sides.append(replace(ours, name=part, wsgi_app=f"serving:without({part!r})"))
+    return {side.name: side for side in sides}
+
+
+def make_side(project: Path) -> Side:
+    """The project, with settings as in production."""
     (line,) = (
         line for line in (project / ".env").read_text().splitlines() if "DATABASE_URL" in line
     )
     url = line.partition("=")[2].strip("\"'")
     url = url.replace("sqlite:///", f"sqlite:///{project / 'instance'}/")
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    env |= {"SECRET_KEY": "0123456789abcdef" * 4, "DATABASE_URL": url}
-    sides = [Side(OURS, project, python, "my_app:create_app()", "my_app", env)]
-    for name, packages, arguments in (
-        (BARE, [], ""),
-        (MIGRATING, ["flask-migrate"], "migrations=True"),
-    ):
-        factory = f"app:create_app({arguments})"
-        bare = folder / name
-        sides.append(Side(name, bare, make_bare(bare, project, packages), factory, factory, env))
-    for part in parts:
-        sides.append(Side(part, project, python, f"serving:without({part!r})", "", env))
-    return {side.name: side for side in sides}
+    env |= {"SECRET_KEY": "0123456789abcdef" * 4, "DATABASE_URL": url, "FLASK_DEBUG": "0"}
+    python = project / ".venv" / "bin" / "python"
+    return Side(OURS, project, python, "my_app:create_app()", "my_app", env)
 
 
-def make_bare(folder: Path, project: Path, packages: list[str]) -> Path:
-    """Write the bare application, with packages of the project's versions, and give its Python."""
-    package = project / "src" / "my_app"
+def make_bare(place: Path, ours: Side, name: str, *packages: str) -> Side:
+    """Write the bare application, and install packages of the project's versions for it."""
+    package, folder = ours.folder / "src" / "my_app", place / name
     shutil.copytree(package / "templates", folder / "templates")
     shutil.copytree(package / "notes" / "templates", folder / "templates", dirs_exist_ok=True)
     shutil.copytree(package / "static", folder / "static")
     shutil.copy(HERE / "bare.py", folder / "app.py")
+    python = folder / ".venv" / "bin" / "python"
 
     def uv(python: Path, *arguments: str | Path) -> str:
         command = ["uv", *arguments, "--quiet", "--python", python]
         return subprocess.check_output(command, text=True)
 
-    ours, python = (place / ".venv" / "bin" / "python" for place in (project, folder))
     versions = folder / "versions.txt"
-    versions.write_text(uv(ours, "pip", "freeze", "--exclude-editable"))
-    drivers = [line for line in versions.read_text().splitlines() if "psycopg" in line]
+    versions.write_text(uv(ours.python, "pip", "freeze", "--exclude-editable"))
+    drivers = [
+        line
+        for line in versions.read_text().splitlines()
+        if line.startswith(("psycopg", "pymysql"))
+    ]
+    uv(ours.python, "venv", folder / ".venv")
     # The last is for gunicorn's own lines: both sides have the same settings.
-    packages = ["flask", "flask-sqlalchemy", "gunicorn", "python-json-logger", *packages, *drivers]
-    uv(ours, "venv", folder / ".venv")
-    uv(python, "pip", "install", "--constraints", versions, *packages)
-    return python
+    common = ["flask", "flask-sqlalchemy", "gunicorn", "python-json-logger"]
+    uv(python, "pip", "install", "--constraints", versions, *common, *packages, *drivers)
+    factory = f"app:create_app({'migrations=True' if 'flask-migrate' in packages else ''})"
+    return replace(
+        ours, name=name, folder=folder, python=python, wsgi_app=factory, flask_app=factory
+    )
 
 
 def compare(served: dict[str, Served]) -> None:
@@ -283,11 +296,6 @@ def as_read(text: str) -> object:
     return json.loads(text) if text.startswith("{") else text
 
 
-def in_turns(rounds: int, sides: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for number in range(rounds):
-        yield from sides.items() if number % 2 else reversed(sides.items())
-
-
 def answers(port: int) -> bool:
     connection = HTTPConnection("127.0.0.1", port)
     try:
@@ -299,31 +307,18 @@ def answers(port: int) -> bool:
         connection.close()
 
 
-def rows(database: str, measured: Measured) -> None:
+def rows(database: str, measured: Measured, found: Ratios) -> None:
     for (action, what), sided in measured.items():
         for other in (BARE, MIGRATING):
             if other in sided and what in TARGETS:
-                cells = (
-                    f"{database}, {action}" + (f", {other}" if other == MIGRATING else ""),
-                    what,
-                    summary(sided[OURS]),
-                    summary(sided[other]),
-                    summary(ratios(sided[OURS], sided[other])),
-                    TARGETS[what] if other == BARE else "",
-                )
-                print(f"| {' | '.join(cells)} |", flush=True)
+                beside = f", {other}" if other == MIGRATING else ""
+                ratio = ratios(sided[OURS], sided[other])
+                found[f"{action}, {what}{beside}"][database] = ratio
+                numbers = (summary(times) for times in (sided[OURS], sided[other], ratio))
+                target = TARGETS[what] if other == BARE else ""
+                row(f"{database}, {action}{beside}", what, *numbers, target)
     busiest = max(max(rounds[BARE]) for (_, what), rounds in measured.items() if what == "client")
-    print(f"| {database}, the client | of a processor, at most | | {busiest:.2f} | | |", flush=True)
-
-
-def ratios(ours: list[float], others: list[float]) -> list[float]:
-    return [one / other for one, other in zip(ours, others, strict=True)]
-
-
-def summary(numbers: list[float]) -> str:
-    median = statistics.median(numbers)
-    digits = 0 if median >= 100 else 1 if median >= 10 else 2
-    return f"{median:.{digits}f} ({min(numbers):.{digits}f} to {max(numbers):.{digits}f})"
+    row(f"{database}, the client", "of a processor, at most", "", f"{busiest:.2f}", "", "")
 
 
 def ask(port: int, action: str, seconds: float) -> None:

@@ -11,57 +11,42 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
+from collections import Counter, defaultdict
 
-TEMPLATE = Path(__file__).resolve().parents[1]
+from measuring import Ratios, head, make_project, new_uri, ratios, row, run, summary
+
 WRITERS = 8
 NOTES = 50  # for each writer
 ROUNDS = 5
 
 
-def main() -> None:
+def main() -> Ratios:
     """Make a project, measure in it, and print a table."""
+    speeds: dict[str, list[float]] = defaultdict(list)
+    locked: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            ["cookiecutter", TEMPLATE, "--no-input", "--output-dir", folder],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        project = Path(folder) / "my_app"
-        python = project / ".venv" / "bin" / "python"
-        results: dict[str, list[dict[str, float]]] = {"ours": [], "stock": []}
-        for number in range(ROUNDS):
-            for settings, rounds in results.items():
-                command = [python, __file__, settings, project / f"{settings}{number}.db"]
-                output = subprocess.check_output(
-                    command, cwd=project, text=True, stderr=subprocess.DEVNULL
-                )
-                rounds.append(json.loads(output))
+        project = make_project(folder, new_uri(None))
+        for number, settings in enumerate(["ours", "stock"] * ROUNDS):
+            result = json.loads(run(project, "python", __file__, settings, f"{folder}/{number}.db"))
+            speeds[settings].append(result["written"] / result["seconds"])
+            locked[settings] += result["locked"]
     print(f"{WRITERS} writers, {NOTES} notes each, {ROUNDS} rounds\n")
-    print("| settings | notes/s, median | lowest to highest | `database is locked` |")
-    print("|---|---|---|---|")
-    speeds = {}
-    for settings, rounds in results.items():
-        speed = [result["written"] / result["seconds"] for result in rounds]
-        speeds[settings] = statistics.median(speed)
-        locked = sum(result["locked"] for result in rounds)
-        print(
-            f"| {settings} | {speeds[settings]:.0f} | {min(speed):.0f} to {max(speed):.0f} |"
-            f" {locked:.0f} of {WRITERS * NOTES * ROUNDS} |"
-        )
-    print(f"\nours / stock: {speeds['ours'] / speeds['stock']:.1f}")
+    head("settings", "notes/s, median (lowest to highest)", "`database is locked`")
+    for settings, speed in speeds.items():
+        row(settings, summary(speed), f"{locked[settings]} of {WRITERS * NOTES * ROUNDS}")
+    ratio = ratios(speeds["ours"], speeds["stock"])
+    print(f"\nours / stock: {summary(ratio)}")
+    return {"notes/s of eight writers": {"SQLite": ratio}}
 
 
 def measure(settings: str, path: str) -> None:
     """Run the writers on a new database, in the project's own environment."""
     import flask_migrate
 
-    os.environ |= {"SECRET_KEY": "benchmark", "DATABASE_URL": f"sqlite:///{path}"}
+    os.environ |= {"SECRET_KEY": "0123456789abcdef" * 4, "DATABASE_URL": f"sqlite:///{path}"}
     with make_app(settings).app_context():
         flask_migrate.upgrade()
     queue: multiprocessing.Queue[tuple[float, float, int, int]] = multiprocessing.Queue()

@@ -12,21 +12,30 @@ The servers are those of the tests, TEST_POSTGRESQL_URL and TEST_MYSQL_URL.
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+from measuring import (
+    Ratios,
+    databases,
+    head,
+    in_turns,
+    make_project,
+    new_uri,
+    ratios,
+    row,
+    run,
+    summary,
+)
 
-TEMPLATE = Path(__file__).resolve().parents[1]
-NUMBERS = {1: 5, 100: 3, 1000: 1}  # of tests, and how often they are run
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from servers import Server
+
+NUMBERS = {1: 3, 100: 3, 1000: 3}  # of tests, and how often they are run
 TESTS = """
 import pytest
 from factories import make_note
@@ -55,71 +64,56 @@ def test_note(number, {fixture}):
 """
 SIDES = {"undone": "app", "made anew": "made_anew"}
 
-Times = dict[int, dict[str, list[float]]]
+Times = defaultdict[int, dict[str, list[float]]]
 
 
-def main() -> None:
+def main() -> Ratios:
     """Measure on each database, and print a table."""
-    sys.path.insert(0, str(TEMPLATE / "tests"))
-    import servers
-    from revisions import find, name_of
-
+    found: Ratios = defaultdict(dict)
     rounds = ", ".join(f"{number} of {tests:,}" for tests, number in NUMBERS.items())
     print(f"Seconds: median of {rounds} tests. Target on the servers: a fifth for each test\n")
-    print("| database | tests | undone | made anew | ratio |\n|---|---|---|---|---|", flush=True)
-    measure("SQLite", "sqlite:///my_app.db")
-    missing = []
-    for variable in servers.DEFAULTS:
-        with find(variable) as server:
-            if server:
-                measure(name_of(server), server.uri(server.name_to_drop()))
-            else:
-                missing.append(f"No server answers at {variable}: left out.")
-    print(*missing, sep="\n")
+    head("database", "tests", *SIDES, "ratio")
+    for database, server in databases():
+        measure(database, server, found)
+    return found
 
 
-def measure(database: str, uri: str) -> None:
+def measure(database: str, server: Server | None, found: Ratios) -> None:
     """Make a project on the database, and print the rows of the table."""
-    from revisions import make_project
-
     times: Times = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as folder:
-        project = make_project(folder, uri)
-        run(project, TESTS.format(number=1, fixture="app"), "app")  # compiles what is imported
+        project = make_project(folder, new_uri(server))
+        run_tests(project, 1, "app")  # compiles what is imported
         for number, rounds in NUMBERS.items():
-            for _ in range(rounds):
-                for side, fixture in SIDES.items():
-                    text = TESTS.format(number=number, fixture=fixture)
-                    times[number][side].append(run(project, text, fixture))
-    medians = {
-        number: {side: statistics.median(taken) for side, taken in sided.items()}
-        for number, sided in times.items()
+            for side, fixture in in_turns(rounds, SIDES):
+                times[number][side].append(run_tests(project, number, fixture))
+    for number, sided in times.items():
+        add(database, f"{number:,}", sided, found)
+    few, *_, many = times
+    each = {
+        side: [
+            (long - short) / (many - few)
+            for long, short in zip(times[many][side], times[few][side], strict=True)
+        ]
+        for side in SIDES
     }
-    for number, median in medians.items():
-        row(database, f"{number:,}", median, digits=2)
-    first, *_, last = medians
-    each = {side: (medians[last][side] - medians[first][side]) / (last - first) for side in SIDES}
-    row(database, "each", each, digits=4)
+    add(database, "each", each, found)
 
 
-def run(project: Path, text: str, fixture: str) -> float:
+def run_tests(project: Path, number: int, fixture: str) -> float:
     """Seconds that pytest takes."""
     file = project / "tests" / "test_isolation.py"
-    file.write_text(text)
-    env = {name: os.environ[name] for name in os.environ if name != "PYTHONDONTWRITEBYTECODE"}
-    command = [project / ".venv" / "bin" / "pytest", "-q", file]
+    file.write_text(TESTS.format(number=number, fixture=fixture))
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=project, env=env, text=True, capture_output=True)
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        sys.exit(f"The tests with {fixture} failed:\n{done.stdout}")
-    return seconds
+    run(project, "pytest", "-q", file)
+    return time.perf_counter() - started
 
 
-def row(database: str, tests: str, seconds: dict[str, float], digits: int) -> None:
-    cells = [f"{seconds[side]:.{digits}f}" for side in SIDES]
-    ratio = seconds["undone"] / seconds["made anew"]
-    print(f"| {database} | {tests} | {' | '.join(cells)} | {ratio:.2f} |", flush=True)
+def add(database: str, tests: str, sided: dict[str, list[float]], found: Ratios) -> None:
+    undone, made_anew = sided.values()
+    ratio = ratios(undone, made_anew)
+    found[f"tests: {tests}"][database] = ratio
+    row(database, tests, *(summary(numbers) for numbers in (undone, made_anew, ratio)))
 
 
 if __name__ == "__main__":

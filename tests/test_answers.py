@@ -10,6 +10,8 @@ import pytest
 
 import answers
 
+pytestmark = pytest.mark.quick
+
 GOOD = {
     "project_name": "My App",
     "project_slug": "my_app",

@@ -11,6 +11,8 @@ from conftest import TEMPLATE, Bake, User, run, text_files
 
 from answers import INTERFACES
 
+pytestmark = pytest.mark.quick
+
 
 def test_the_files_are_those_of_the_template(bake: Bake) -> None:
     project = bake(accounts="yes")

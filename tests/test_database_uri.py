@@ -17,6 +17,8 @@ from sqlalchemy import make_url
 import answers
 import database_uri
 
+pytestmark = pytest.mark.quick
+
 DRIVERS = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",

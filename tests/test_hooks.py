@@ -12,6 +12,8 @@ from types import ModuleType
 import pytest
 from conftest import PROJECT, load
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def set_up(monkeypatch: pytest.MonkeyPatch) -> ModuleType:

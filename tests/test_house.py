@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import TEMPLATE, run
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("command", ["ruff format --check --diff", "ruff check", "mypy"])
 def test_the_checks_find_nothing(command: str) -> None:

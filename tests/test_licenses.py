@@ -13,6 +13,8 @@ from pytest_cookies.plugin import Cookies
 
 from answers import LICENSES
 
+pytestmark = pytest.mark.quick
+
 AUTHOR = 'Ada "Countess" O\'Hara \\ Été 日本'
 YEAR = 2031
 NOTICES = {

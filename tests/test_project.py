@@ -27,20 +27,22 @@ class Product(Base):
 PRICE = "    price: Mapped[int | None]\n"
 
 
+@pytest.mark.quick
 def test_the_set_up_ends_with_a_migrated_database(project: Project) -> None:
     assert len(project.revisions()) == 1
     assert "(head)" in project.flask("db", "current")
     assert "No new upgrade operations detected" in project.flask("db", "check")
 
 
-def test_the_set_up_leaves_nothing_behind(fresh_project: Project) -> None:
-    project = fresh_project
+@pytest.mark.quick
+def test_the_set_up_leaves_nothing_behind(project: Project) -> None:
     assert not (project.path / "set_up.py").exists()
     assert not list(project.path.glob("__pycache__"))
     assert stat.S_IMODE((project.path / ".env").stat().st_mode) == 0o600
     assert project.succeed("git", "check-ignore", ".env", ".venv", "instance")
 
 
+@pytest.mark.quick
 def test_each_step_is_printed_with_its_time(project: Project) -> None:
     steps = re.findall(r"^  ✓ (.*?) +\d+\.\d s$", project.output, re.MULTILINE)
 
@@ -58,6 +60,7 @@ def test_each_step_is_printed_with_its_time(project: Project) -> None:
 ADDRESSES = ["/", "/healthz", "/readyz", "/notes", "/api/notes", "/api/docs", "/api/openapi.json"]
 
 
+@pytest.mark.quick
 def test_its_addresses_answer(project: Project) -> None:
     with project.serve() as get:
         assert {path: get(path)[0] for path in ADDRESSES} == dict.fromkeys(ADDRESSES, 200)

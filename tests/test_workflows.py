@@ -11,6 +11,8 @@ from conftest import TEMPLATE, User
 
 from answers import INTERFACES
 
+pytestmark = pytest.mark.quick
+
 GITHUB = TEMPLATE / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").iterdir())
 SCHEMAS = {

@@ -1,0 +1,107 @@
+"""All benchmarks, or those that are named, and the table of them in README.md.
+
+    uv run python benchmarks [NAME…]
+
+With UPDATE_README=1 in the environment, the ratios are written to the table, with the machine.
+Rows of benchmarks that are not run stay as they are.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from measuring import TEMPLATE, Ratios, databases, head, row, summary, version_of
+
+# Of each benchmark, what README.md shows, by the name that it has there.
+SHOWN = {
+    "generating": {
+        "first run, seconds": "from the command to the migrated application, first run / what can't be left out",
+        "later run, seconds": "the same, later runs",
+    },
+    "commands": {
+        "`flask db upgrade`": "`flask db upgrade` with nothing to do / a bare application's",
+        "`flask run`": "`flask run` to the first answer / a bare application's",
+    },
+    "serving": {
+        "page, requests/s": "requests for a page per second / a bare application's",
+        "API read, requests/s": "reads of the API per second / a bare application's",
+        "API write, requests/s": "writes of the API per second / a bare application's",
+        "worker, memory, MB": "memory of a gunicorn worker / a bare application's",
+    },
+    "suite": {"tests: each": "one test of 1,000 / one with `create_all` and `drop_all`"},
+    "revisions": {
+        "`flask db upgrade` from nothing, 1,000 revisions": "1,000 revisions from nothing / stock environment",
+        "`flask db upgrade` at head, 1,000 revisions": "1,000 revisions, nothing to do / stock environment",
+    },
+    "growing": {
+        "`flask db migrate`, 500 tables": "`flask db migrate` with 500 tables / stock environment",
+        "`flask db check`, 500 tables": "`flask db check` with 500 tables / stock environment",
+        "notes, page: newest": "page of the newest of 1,000,000 notes / of 10,000",
+        "notes, API: by tag, of every other note": "notes of a tag in the API, 1,000,000 / 10,000",
+    },
+    "sqlite_writers": {"notes/s of eight writers": "writes of eight processes / stock settings"},
+}
+DATABASES = ("SQLite", "PostgreSQL", "MariaDB")
+START, END = "<!-- benchmarks -->\n", "<!-- end of benchmarks -->\n"
+README = TEMPLATE / "README.md"
+
+
+def main() -> None:
+    """Run them, and show or write the table."""
+    unknown = [name for name in sys.argv[1:] if name not in SHOWN]
+    if unknown:
+        sys.exit(f"{', '.join(unknown)}: no benchmark. There are {', '.join(SHOWN)}.")
+    measured = {}
+    for name in sys.argv[1:] or SHOWN:
+        print(f"\n# {name}\n", flush=True)
+        found: Ratios = importlib.import_module(name).main()
+        measured |= {text: found[what] for what, text in SHOWN[name].items()}
+    print("\n# What README.md shows\n")
+    head("ours / other", *DATABASES)
+    for text, ratios in measured.items():
+        row(text, *cells(ratios))
+    print(f"\n{machine()}")
+    if os.environ.get("UPDATE_README") == "1":
+        README.write_text(updated(README.read_text(encoding="utf-8"), measured), encoding="utf-8")
+
+
+def cells(ratios: dict[str, list[float]]) -> list[str]:
+    return [summary(ratios.get(database, [])) for database in DATABASES]
+
+
+def updated(readme: str, measured: Ratios) -> str:
+    """The text with the rows that were measured, in the order of SHOWN, and this machine."""
+    before, rest = readme.split(START)
+    table, after = rest.split(END)
+    rows = dict(re.findall(r"^\| ([^|]+?) (\|.+)$", table, re.MULTILINE))
+    rows |= {text: f"| {' | '.join(cells(ratios))} |" for text, ratios in measured.items()}
+    names = [text for shown in SHOWN.values() for text in shown.values() if text in rows]
+    lines = [f"| ours / other | {' | '.join(DATABASES)} |", "|---" * (len(DATABASES) + 1) + "|"]
+    lines += [f"| {name} {rows[name]}" for name in names]
+    return before + START + "\n".join(lines) + f"\n\n{machine()}\n" + END + after
+
+
+def machine() -> str:
+    """What the figures come from: no name, no path."""
+    model = platform.processor() or platform.machine()
+    memory = ""
+    if (cpus := Path("/proc/cpuinfo")).exists():
+        model = re.search(r"model name\s*: (.+)", cpus.read_text())[1]  # type: ignore[index]
+        kilobytes = int(Path("/proc/meminfo").read_text().split()[1])
+        memory = f", {kilobytes / 2**20:.0f} GB"
+    versions = [f"{name} {version(name)}" for name in ("cookiecutter", "SQLAlchemy", "uv")]
+    versions += [f"{name} {version_of(server)}" for name, server in databases()]
+    return (
+        f"Median (lowest to highest) of the rounds, on {os.cpu_count()} cores of {model}{memory},"
+        f" {platform.system()}, Python {platform.python_version()}, {', '.join(versions)}."
+    )
+
+
+if __name__ == "__main__":
+    main()
