@@ -105,6 +105,9 @@ def migrated_app(settings: TestSettings) -> Iterator[Flask]:
     app = create_app(settings)
     with app.app_context():
         flask_migrate.upgrade()
+{%- if cookiecutter.accounts == "yes" %}
+    make_account(app)  # Ann, whom all tests find there
+{%- endif %}
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -124,10 +127,9 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
     with engine.connect() as connection, connection.begin() as transaction:
         engines[None] = connection
 {%- if cookiecutter.accounts == "yes" %}
-        ann = make_account(migrated_app)
 
         def set_owner(app: Flask) -> None:
-            g.account_id = ann  # where no request does
+            g.account_id = 1  # Ann, where no request says who it is
 
         with appcontext_pushed.connected_to(set_owner):
             yield migrated_app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import smtplib
+import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
@@ -106,11 +107,11 @@ def deliver(url: str, message: EmailMessage) -> None:
     """
     parts = urlsplit(url)
     context = ssl.create_default_context()
-    host = parts.hostname or ""
+    host, us = parts.hostname or "", socket.gethostname()  # else its domain would be looked up
     server = (
-        smtplib.SMTP_SSL(host, parts.port or 465, timeout=TIMEOUT, context=context)
+        smtplib.SMTP_SSL(host, parts.port or 465, us, timeout=TIMEOUT, context=context)
         if parts.scheme == "smtps"
-        else smtplib.SMTP(host, parts.port or 587, timeout=TIMEOUT)
+        else smtplib.SMTP(host, parts.port or 587, us, timeout=TIMEOUT)
     )
     with server:
         if parts.scheme == "smtp":
