@@ -45,6 +45,13 @@ SHOWN = {
         "notes, page: newest": "page of the newest of 1,000,000 notes / of 10,000",
         "notes, API: by tag, of every other note": "notes of a tag in the API, 1,000,000 / 10,000",
     },
+    "accounts": {
+        "accounts: page of 20 notes, ms": "milliseconds for a page, with accounts / without",
+        "accounts: the same from the API, ms": "the same from the API",
+        "accounts: start, seconds": "start of a command, with accounts / without",
+        "accounts: memory, MB": "memory, with accounts / without",
+        "accounts: its tests, seconds": "the project's own tests, with accounts / without",
+    },
     "sqlite_writers": {"notes/s of eight writers": "writes of eight processes / stock settings"},
 }
 DATABASES = ("SQLite", "PostgreSQL", "MariaDB")

@@ -71,10 +71,18 @@ def new_uri(server: Server | None) -> str:
     return server.uri(server.name_to_drop()) if server else "sqlite:///my_app.db"
 
 
-def make_project(folder: str | Path, uri: str) -> Path:
-    """Make a project on the database, in this folder."""
+def make_project(folder: str | Path, uri: str, *answers: str) -> Path:
+    """Make a project on the database, in this folder, with the default answers but for these."""
     subprocess.run(
-        ["cookiecutter", TEMPLATE, "--no-input", "--output-dir", folder, f"database_uri={uri}"],
+        [
+            "cookiecutter",
+            TEMPLATE,
+            "--no-input",
+            "--output-dir",
+            folder,
+            f"database_uri={uri}",
+            *answers,
+        ],
         check=True,
         env=ENVIRONMENT | {"SET_UP_STRICT": "1"},
         stdout=subprocess.DEVNULL,

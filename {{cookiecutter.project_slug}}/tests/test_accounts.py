@@ -703,6 +703,16 @@ def test_pages_of_one_person_are_not_kept_for_others(client: FlaskClient) -> Non
         assert client.get(path).cache_control.private
 
 
+def test_whoever_is_logged_in_costs_a_query_where_it_matters(
+    client: FlaskClient, statements: list[str]
+) -> None:
+    statements.clear()
+    with client.get("/static/style.css"):
+        assert len(statements) == 0
+    client.get("/notes")
+    assert len(statements) == 2  # the account with its roles, and the notes
+
+
 def test_links_are_not_in_the_log(
     visitor: FlaskClient, outbox: list[EmailMessage], caplog: pytest.LogCaptureFixture
 ) -> None:

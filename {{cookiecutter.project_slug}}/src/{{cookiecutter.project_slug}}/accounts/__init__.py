@@ -139,6 +139,7 @@ def init_app(app: Flask) -> None:
     )
     # Flask-Security's own tokens can't be revoked one by one.
     security.login_manager.request_loader(lambda request: None)
+    security.principal.skip_static = True  # a picture needs no query
     sessions.init_app(app)
     _wrap(app, ["register", "change_email_confirm"], _again_if_taken)
     _limit_attempts(app)
