@@ -17,6 +17,7 @@ from conftest import NewApp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from flask import get_flashed_messages
 
 from {{ cookiecutter.project_slug }}.accounts import mail
 
@@ -199,7 +200,7 @@ def test_a_message_that_cannot_be_sent_is_logged(
         mail.send(message)
     mail.sender.submit(str).result()
 
-    assert "“Milk” could not be sent" in caplog.text
+    assert "“Milk” could not be sent through localhost:9: " in caplog.text
     assert "password-of-ann" not in caplog.text
 
 
@@ -222,6 +223,9 @@ def test_in_development_it_is_in_the_log(
     monkeypatch.setenv("FLASK_DEBUG", "1")
     caplog.set_level(logging.INFO)
 
+    with new_app().test_request_context():
+        mail.send(message)
+        assert "printed where flask run was typed" in str(get_flashed_messages())
     with new_app().app_context():
         mail.send(message)
 

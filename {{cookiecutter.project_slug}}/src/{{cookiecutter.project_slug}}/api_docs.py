@@ -63,6 +63,9 @@ def _example(path: str, method: str, operation: dict[str, Any]) -> str:
     """The operation as a command to be typed in a shell."""
     command = "curl -i" if method in ("get", "post") else f"curl -i -X {method.upper()}"
     words = [f"{command} {request.host_url}{re.sub('{.+?}', '1', path[1:])}"]
+{%- if cookiecutter.accounts == "yes" %}
+    words.append("-H 'Authorization: Bearer …'")
+{%- endif %}
     for parameter in operation["parameters"]:
         if parameter["in"] == "header" and parameter.get("required"):
             header = f"{parameter['name']}: {parameter['example']}"

@@ -39,9 +39,12 @@ View = Callable[..., Any]
 # https://flask-limiter.readthedocs.io/en/stable/#rate-limit-string-notation
 OF_ONE_ADDRESS = "20 per minute; 200 per hour"  # of the network
 ON_ONE_ACCOUNT = "10 per minute; 50 per hour"
+ROLES = ("administrator",)
 NOT_LET_IN = (
-    "This address and password don't go together, or the address has not been confirmed yet."
+    "This address and password don't go together, or the account is closed or has not been"
+    " confirmed."
 )
+USED_UP = "This link has been used, or is too old, or not whole. Ask for a new one."
 LONGEST_PASSWORD = 200  # characters
 GUESSES = (
     "change_password",
@@ -77,6 +80,9 @@ class Datastore(SQLAlchemyUserDatastore):
         if not has_request_context():
             values["confirmed_at"] = datetime.now(UTC)
             if isinstance(names := values.get("roles"), str):
+                for name in names.split(","):
+                    if name not in ROLES:
+                        raise ValueError(f"There is no role {name}. There is {', '.join(ROLES)}.")
                 values["roles"] = [self.find_or_create_role(name) for name in names.split(",")]
         return super().create_user(**values)
 
@@ -94,6 +100,10 @@ def init_app(app: Flask) -> None:
         SECURITY_RETURN_GENERIC_RESPONSES=True,
         SECURITY_HASHING_SCHEMES=["hex_sha256"],
         SECURITY_MSG_GENERIC_AUTHN_FAILED=(NOT_LET_IN, "error"),
+        SECURITY_MSG_UNAUTHENTICATED=("Log in first.", "error"),
+        SECURITY_MSG_API_ERROR=(USED_UP, "error"),
+        SECURITY_MSG_INVALID_CONFIRMATION_TOKEN=(USED_UP, "error"),
+        SECURITY_MSG_INVALID_RESET_PASSWORD_TOKEN=(USED_UP, "error"),
         # https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
         SECURITY_PASSWORD_HASH="argon2",  # noqa: S106
         SECURITY_PASSWORD_SCHEMES=["argon2"],
@@ -128,6 +138,8 @@ def init_app(app: Flask) -> None:
         RATELIMIT_SWALLOW_ERRORS=True,
         RATELIMIT_HEADERS_ENABLED=True,
     )
+    if not (app.config["MAIL_URL"] or app.debug or app.testing):
+        app.logger.warning("MAIL_URL is not set: nobody can register or replace a password")
     app.register_blueprint(pages.blueprint)  # before that of Flask-Security: its templates win
     security = Security(
         app,

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import email_validator
 import flask_security
-from flask import current_app
+from flask import current_app, flash, has_request_context
 from flask_security.utils import get_message
 
 TIMEOUT = 10  # seconds that the server may take for each step
@@ -82,6 +82,8 @@ def send(message: EmailMessage) -> None:
     elif current_app.debug:
         text = message.get_body(("plain",))
         log.info("To %s: %s\n\n%s", message["To"], message["Subject"], text and text.get_content())
+        if has_request_context():
+            flash("In development, the message is printed where flask run was typed.")
     else:
         log.error("MAIL_URL is not set: “%s” is not sent", message["Subject"])
 
@@ -89,8 +91,9 @@ def send(message: EmailMessage) -> None:
 def _deliver(url: str, message: EmailMessage) -> None:
     try:
         deliver(url, message)
-    except (OSError, smtplib.SMTPException):
-        log.exception("“%s” could not be sent", message["Subject"])
+    except (OSError, smtplib.SMTPException) as error:
+        server = urlsplit(url).netloc.rpartition("@")[2]
+        log.error("“%s” could not be sent through %s: %s", message["Subject"], server, error)
 
 
 def deliver(url: str, message: EmailMessage) -> None:
