@@ -74,10 +74,10 @@ def test_each_danger_is_named_until_it_is_allowed_with_a_reason(kind: str, on: M
         assert done.returncode == (0 if reason else 1)
 
 
-def test_a_batch_on_sqlite_is_read_as_what_it_means(project: Project) -> None:
-    revision = add_revision(project, "batch", IN_A_BATCH)
+def test_a_batch_on_sqlite_is_read_as_what_it_means(fresh_project: Project) -> None:
+    revision = add_revision(fresh_project, "batch", IN_A_BATCH)
 
-    done = project.run("uv", "run", "flask", "db", "lint", revision)
+    done = fresh_project.run("uv", "run", "flask", "db", "lint", revision)
 
     for rule in ("drop-column", "not-null-without-default", "change-type"):
         assert f"{revision}: {rule}\n" in done.stdout
