@@ -93,6 +93,7 @@ def test_a_weak_key_is_refused_outside_development(
         ("MAIL_URL", "mail.example.com"),
         ("MAIL_URL", "http://mail.example.com"),
         ("MAIL_URL", "smtp://mail.example.com:x"),
+        ("RATELIMIT_STORAGE_URI", "redis:6379"),
         ("PASSKEYS", "no"),
 {%- endif %}
     ],

@@ -141,9 +141,13 @@ class Settings:
             SESSION_COOKIE_SECURE=not in_development,
 {%- endif %}
 {%- if cookiecutter.accounts == "yes" %}
-            MAIL_URL=_mail_url(environment.get("MAIL_URL", "")),
+            MAIL_URL=_server_url(
+                environment, "MAIL_URL", "smtps://user:password@host:465", "smtps", "smtp"
+            ),
             MAIL_FROM=environment.get("MAIL_FROM") or cls.MAIL_FROM,
-            RATELIMIT_STORAGE_URI=environment.get("RATELIMIT_STORAGE_URI")
+            RATELIMIT_STORAGE_URI=_server_url(
+                environment, "RATELIMIT_STORAGE_URI", "redis://host:6379/0", "redis", "rediss"
+            )
             or cls.RATELIMIT_STORAGE_URI,
             TOTP_SECRET=environment.get("TOTP_SECRET", ""),
             SECURITY_REGISTERABLE=_flag(environment, "REGISTRATION"),
@@ -206,16 +210,17 @@ def _flag(environment: Mapping[str, str], name: str) -> bool:
     return value == "1"
 
 
-def _mail_url(value: str) -> str:
-    """Check the address of the mail server. The message leaves it out, for it may hold a password."""
+def _server_url(environment: Mapping[str, str], name: str, example: str, *schemes: str) -> str:
+    """Check the address of a server. The message leaves it out, for it may hold a password."""
+    value = environment.get(name, "")
     try:
         parts = urlsplit(value)
-        if not value or (parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0):
+        if not value or (parts.scheme in schemes and parts.hostname and parts.port != 0):
             return value
     except ValueError:
         pass
     raise ConfigurationError(
-        "MAIL_URL can't be read. Set it to one such as smtps://user:password@host:465."
+        f"{name} can't be read. Set it to one such as {example}."
         " Characters like @ : / # in a password are written as %40 %3A %2F %23."
     )
 {%- endif %}
