@@ -91,6 +91,10 @@ def test_a_command_that_is_missing_is_named(set_up: ModuleType) -> None:
         ("Traceback (most recent call last):\nValueError: no", "ValueError: no"),
         ("warning: old\nfatal: not a repository", "fatal: not a repository"),
         ("", ""),
+        (
+            f"error: {'a' * 900}\n  Caused by: No space left",
+            f"error: {'a' * 293} … {'a' * 275} Caused by: No space left",
+        ),
     ],
 )
 def test_a_failure_is_summed_up_in_one_line(set_up: ModuleType, output: str, summary: str) -> None:

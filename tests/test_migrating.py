@@ -72,7 +72,7 @@ def test_of_many_upgrades_at_once_one_does_the_work(kind: str, on: Make) -> None
         '    Table(f"slow_{number}", Base.metadata, Column("id", Integer, primary_key=True))\n\n\n'
         "class Tag(Base):",
     )
-    project.replace(MODELS, "ForeignKey, String", "ForeignKey, Integer, String")
+    project.replace(MODELS, "Index, String", "Index, Integer, String")
     project.flask("db", "upgrade")
 
     script = str(SCRIPTS / "storm.py")

@@ -35,7 +35,8 @@ def test_the_set_up_ends_with_a_migrated_database(project: Project) -> None:
 
 
 @pytest.mark.quick
-def test_the_set_up_leaves_nothing_behind(project: Project) -> None:
+def test_the_set_up_leaves_nothing_behind(user: User) -> None:
+    project = user.project()
     assert not (project.path / "set_up.py").exists()
     assert not list(project.path.glob("__pycache__"))
     assert stat.S_IMODE((project.path / ".env").stat().st_mode) == 0o600

@@ -21,7 +21,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -390,10 +389,11 @@ def failure(returncode: int, output: str) -> str:
 
 
 def summary(output: str) -> str:
-    """What a failed command says in the end, on one line."""
+    """What a failed command says in the end, on one line; of a long one, the beginning and the cause."""
     lines = [line.strip(" │├╰─▶×") for line in output.splitlines() if line.strip()]
     errors = [number for number, line in enumerate(lines) if re.match(r"(?i)(\w+ )?error\b", line)]
-    return textwrap.shorten(" ".join(lines[errors[-1] :] if errors else lines[-1:]), LONGEST)
+    text = " ".join(" ".join(lines[errors[-1] :] if errors else lines[-1:]).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 def again(started_in: Path) -> str:
