@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import pytest
 from conftest import Bake, Project, User, free_port, get, text_files
-from servers import KINDS, driver_named, skip
+from servers import KINDS, driver_named
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 from test_databases import LIFE_CYCLE
@@ -107,7 +107,9 @@ def test_of_many_who_register_an_address_at_once_one_gets_the_account(
 @pytest.fixture(scope="module")
 def redis() -> Iterator[str]:
     """The address of a Redis of our own, which keeps nothing."""
-    program = shutil.which("redis-server") or skip("needs redis-server")
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("needs redis-server")
     port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as process:

@@ -64,10 +64,12 @@ def test_ci_runs_the_second_command() -> None:
 
 FAKES = {
     "apt-get": 'echo "$@" >> "$0.log"; cp "$0" "${0%/*}/chromium"',
+    "faketime": "",
     "id": "echo 0",
     "nginx": "",
     "npm": "",
     "pgbouncer": "",
+    "redis-server": "",
     "python3": "mkdir -p .venv/bin; for name in pip uv; do ln -sf /bin/true .venv/bin/$name; done",
 }
 
