@@ -79,11 +79,11 @@ def api(
         mysql: Server = request.getfixturevalue("mysql")
         mysql.run(f"ALTER DATABASE {make_url(uri).database} COLLATE utf8mb4_unicode_520_ci")
     made = new_user().project(f"database_uri={uri}", f"accounts={'yes' if has_accounts else 'no'}")
-    token = made.succeed("uv", "run", "python", "-c", MAKE_ACCOUNT) if has_accounts else ""
+    token = made.succeed("uv", "run", "python", "-c", MAKE_ACCOUNT).strip() if has_accounts else ""
     project = Project(made.path, {**made.env, "FLASK_DEBUG": "0"})
     with project.listen() as port:
         assert get(port, "/readyz")[0] == 200
-        yield Api(port, driver_named(uri), token.strip())
+        yield Api(port, driver_named(uri), token.rpartition("\n")[2])
 
 
 def test_schemathesis_finds_no_fault(api: Api, tmp_path: Path) -> None:
