@@ -44,10 +44,9 @@ def main() -> Ratios:
             for what, amount in measure(project).items():
                 measured[what][side].append(amount)
         for what, sides in measured.items():
-            found[f"accounts: {what}"]["SQLite"] = ratios(sides["with"], sides["without"])
-            row(
-                what, *(summary(sides[side]) for side in projects), summary(ratios(*sides.values()))
-            )
+            ratio = ratios(sides["with"], sides["without"])
+            found[f"accounts: {what}"]["SQLite"] = ratio
+            row(what, *(summary(sides[side]) for side in projects), summary(ratio))
         print("\nMilliseconds of a form, for an address\n")
         head("form", "with an account", "without one", "ratio of the medians")
         for form, (known, unknown) in json.loads(ask(projects["with"], "compare")).items():
