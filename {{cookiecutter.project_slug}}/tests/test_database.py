@@ -66,15 +66,20 @@ def test_through_a_pooler_no_statement_is_prepared(new_app: NewApp, settings: Te
 def test_a_server_out_of_reach_is_named(settings: TestSettings) -> None:
     url = make_url(settings.SQLALCHEMY_DATABASE_URI)
     if url.get_backend_name() == "sqlite":
-        nowhere, action = url.set(database="/"), server.check
+        nowhere, attempts = url.set(database="/"), [server.check]
     else:
-        nowhere, action = url.set(port=9), server.drop_database
+        nowhere = url.set(port=9)
+        attempts = [server.check, server.create_database, server.drop_database]
 
-    for attempt in (server.check, action):
+    for attempt in attempts:
         with pytest.raises(server.Unavailable) as problem:
             attempt(nowhere)
         assert not problem.value.missing
 {%- if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}
+
+
+def test_a_database_that_somebody_else_has_just_made_will_do(settings: TestSettings) -> None:
+    server.create_database(make_url(settings.SQLALCHEMY_DATABASE_URI))
 
 
 def test_a_query_is_waited_for_as_long_as_the_setting_says(new_app: NewApp) -> None:

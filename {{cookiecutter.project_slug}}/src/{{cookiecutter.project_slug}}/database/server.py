@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +126,19 @@ def may_pass(error: DBAPIError) -> bool:
 
 
 def create_database(url: URL) -> None:  # servers only
-    """Make the database.
+    """Make the database, unless somebody else makes it in this very moment.
 
     Raises:
         Unavailable: the server does not let us.
     """
     encoding = "" if url.get_backend_name() == "postgresql" else " CHARACTER SET utf8mb4"
-    _on_server(url, "CREATE DATABASE {name}" + encoding)
+    try:
+        _on_server(url, "CREATE DATABASE {name}" + encoding)
+    except Unavailable:
+        with suppress(Unavailable):
+            check(url)
+            return
+        raise
 
 
 def drop_database(url: URL) -> None:  # servers only
