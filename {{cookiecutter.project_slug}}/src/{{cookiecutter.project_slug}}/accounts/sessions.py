@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask, g, session
 from flask_login import user_logged_in, user_logged_out
 from flask_security.utils import set_request_attr
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import joinedload
 
 from ..database import db
@@ -63,8 +63,8 @@ def end(account: Account, key: str) -> None:
 
 def end_others(account: Account) -> None:
     """End all sessions of the account but the one that asks."""
-    others = and_(Session.account_id == account.id, Session.key != g.session_key)
-    db.session.execute(delete(Session).where(others))
+    others = delete(Session).where(Session.account_id == account.id, Session.key != g.session_key)
+    db.session.execute(others)
     db.session.commit()
 
 
