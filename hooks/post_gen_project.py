@@ -82,8 +82,8 @@ def main(context: dict[str, Any]) -> int:
     if context["__set_up_now"] != "yes":
         print(f"\nThe project is written. To set it up, run:\n\n  {set_up.again(started_in)}\n")
         return 0
-    print(f"\nSetting up {context['project_name']}\n", flush=True)
     set_up.end_with_parent()
+    print(f"\nSetting up {context['project_name']}\n", flush=True)
     if os.environ.get("SET_UP_STRICT") == "1":
         try:
             set_up.set_up()

@@ -165,8 +165,10 @@ class Browsing:
         faults = [
             f"{url}: {text}"
             for url, text in self.said
-            # Chromium says so itself of the page for an error.
+            # Chromium says so itself of the page for an error, and of the icon, which it gets last,
+            # where the server has ended.
             if not (url in failed and text.startswith("Failed to load resource"))
+            and not re.fullmatch(r".*/icon\.svg: .* net::ERR_CONNECTION_\w+", f"{url}: {text}")
         ]
         faults += [
             f"{url} is on another host"
