@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 
 README = TEMPLATE / "README.md"
 START, END = "<!-- states -->", "<!-- end of states -->"
-LONGEST = 30  # seconds, for a driver may be built: a hang would be of minutes
+LONGEST = 120  # seconds, for a driver may be built on a busy machine: a hang would be of minutes
 DATABASES = ["SQLite", "PostgreSQL", "MySQL/MariaDB"]
 OTHERS = (
     "CREATE TABLE customer (id INTEGER PRIMARY KEY, name VARCHAR(50) NOT NULL)",
