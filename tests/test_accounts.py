@@ -104,6 +104,48 @@ def test_of_many_who_register_an_address_at_once_one_gets_the_account(
         assert connection.scalar(text("SELECT count(*) FROM account")) == 1
 
 
+HOSTILE_FORMS = """
+import pytest
+from forms import Form
+from test_accounts import ANN, accounts, outbox, visitor
+from werkzeug.datastructures import MultiDict
+
+# Missing, hostile and repeated.
+HOSTILE = [
+    (), ("",), (" ",), ("\\0",), ("a\\0@example.com",), ("'--",), ("x" * 10_000,),
+    ("\\U0001f600\\u202e",), ("<script>",), ("a", "b"),
+]
+FORMS = ["login", "register", "reset", "confirm"]
+FORMS_OF_ACCOUNTS = ["change", "change-email", "verify", "tf-setup", "wan-register", "tokens"]
+
+@pytest.mark.parametrize("path", FORMS + FORMS_OF_ACCOUNTS)
+def test_refused(app, client, visitor, outbox, path):
+    browser = visitor if path in FORMS else client
+    fields = Form(browser.get(f"/accounts/{path}").text).fields
+    token = fields.pop("csrf_token")
+    fields |= {"setup": ""} if path == "tf-setup" else {}  # the buttons of that page
+    assert fields
+    for values in HOSTILE:
+        data = dict.fromkeys(fields, values) | {"csrf_token": (token,)}
+        answer = browser.post(f"/accounts/{path}", data=MultiDict(data))
+        assert answer.status_code in (200, 302, 413), values
+    assert accounts(app) == [ANN]
+    assert outbox == []
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_form_takes_missing_hostile_or_repeated_values(
+    kind: str, elsewhere: Callable[..., Project]
+) -> None:
+    """In each project this would make the tests slower; it is a matter of Flask-Security's."""
+    project = elsewhere(kind)
+    path = project.path / "tests" / "test_hostile_forms.py"
+    path.write_text(HOSTILE_FORMS)
+    project.succeed("uv", "run", *DRIVERS, "pytest", "tests/test_hostile_forms.py")
+    path.unlink()
+
+
 @pytest.fixture(scope="module")
 def redis() -> Iterator[str]:
     """The address of a Redis of our own, which keeps nothing."""

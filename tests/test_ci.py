@@ -32,8 +32,8 @@ URIS = {
 OPTIONS: dict[str, Sequence[str]] = {
     "database": servers.KINDS,
     "interface": INTERFACES,
-    "accounts": ("no", "yes"),
     "ci": CI,
+    "accounts": ("no", "yes"),
     "license": ("MIT", "none"),  # the others differ in their text only
 }
 # Used by their names alone: a program, what DATABASE_URL names, what Flask-Security asks for.

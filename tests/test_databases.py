@@ -122,7 +122,7 @@ def test_the_projects_tests_run_on_its_database_and_leave_it_unchanged(
     before = snapshot(uri)
     (project.path / "tests" / "test_isolation.py").write_text(ISOLATION)
 
-    output = project.succeed("uv", "run", "pytest")
+    output = project.succeed("uv", "run", "pytest", "tests/test_isolation.py", "tests/test_api.py")
     assert f"database: {engine.url.drivername}, beside " in output
     project.succeed("uv", "run", "pytest", "-n", "2")
 
@@ -219,6 +219,8 @@ def test_the_oldest_packages_that_are_allowed_will_do(
     assert flask.replace(">=", "==") in installed.lower().splitlines()
     *checks, audit = checks_at_the_desk(project.path)
     assert "audit" in audit
+    if kind != "sqlite":  # what only reads the code finds the same there
+        checks = [check for check in checks if check.startswith(("pytest", "flask"))]
     for check in checks:
         project.succeed("uv", "run", "--no-sync", *check.split())
     report(

@@ -28,6 +28,8 @@ DEVELOPMENT_URL = make_url(whole_environment().get("DATABASE_URL") or "sqlite://
 {%- if cookiecutter.accounts == "yes" %}
 # How passwords are hashed here.
 FAST = {"argon2__rounds": 1, "argon2__memory_cost": 8, "argon2__parallelism": 1}
+# What an application is made faster without: https://flask-security.readthedocs.io/en/stable/configuration.html
+SMALL = dict.fromkeys(("SECURITY_REGISTERABLE", "SECURITY_TWO_FACTOR", "SECURITY_WEBAUTHN"), False)
 {%- endif %}
 
 
@@ -85,12 +87,13 @@ def settings(new_database: Callable[[str], URL]) -> TestSettings:
 def new_app(settings: TestSettings) -> Iterator[NewApp]:
     """A function that makes an application whose settings differ in these values.
 
-    It is not in the transaction of the test.
+    It is not in the transaction of the test
+{%- if cookiecutter.accounts == "yes" %}, and has fewer pages for accounts{% endif %}.
     """
     made: list[Flask] = []
 
     def make(**values: Any) -> Flask:  # noqa: ANN401
-        made.append(app := create_app(replace(settings, **values)))
+        made.append(app := create_app(replace(settings, **{% if cookiecutter.accounts == "yes" %}SMALL | {% endif %}values)))
         return app
 
     yield make
@@ -141,13 +144,9 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def empty_app(new_database: Callable[[str], URL]) -> Iterator[Flask]:
+def empty_app(new_app: NewApp, new_database: Callable[[str], URL]) -> Flask:
     """The application on a database without tables."""
-    url = new_database("empty")
-    app = create_app(TestSettings(SECRET_KEY="test", SQLALCHEMY_DATABASE_URI=url))
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+    return new_app(SQLALCHEMY_DATABASE_URI=new_database("empty"))
 
 
 @pytest.fixture
@@ -164,16 +163,31 @@ def statements(app: Flask) -> Iterator[list[str]]:
     event.remove(Engine, "before_cursor_execute", note)
 
 
+{% if cookiecutter.accounts == "yes" -%}
+@pytest.fixture(scope="session")
+def ann(migrated_app: Flask) -> FlaskClient:
+    """The browser in which Ann has logged in before all tests."""
+    return log_in(migrated_app, "ann@example.com")
+
+
 @pytest.fixture
-def client(app: Flask) -> FlaskClient:
-{%- if cookiecutter.accounts == "yes" %}
+def client(app: Flask, ann: FlaskClient) -> FlaskClient:
     """A browser without the browser, in which Ann is logged in
 {%- if "api" in cookiecutter.interface %}; it sends a token of hers, too{% endif %}.
 
     https://flask.palletsprojects.com/en/stable/testing/
     """
-    return log_in(app, "ann@example.com")
-{%- else %}
+    client = app.test_client()
+    cookie = ann.get_cookie("session")
+    assert cookie
+    client.set_cookie("session", cookie.value)
+{%- if "api" in cookiecutter.interface %}
+    client.environ_base = ann.environ_base.copy()
+{%- endif %}
+    return client
+{%- else -%}
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
     """A browser without the browser: https://flask.palletsprojects.com/en/stable/testing/."""
     return app.test_client()
 {%- endif %}

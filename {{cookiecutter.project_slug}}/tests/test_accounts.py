@@ -21,7 +21,6 @@ from flask.testing import FlaskClient
 from forms import Form, submit
 from passlib.totp import TOTP
 from sqlalchemy import func, select, update
-from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
 from {{ cookiecutter.project_slug }} import create_app
@@ -205,43 +204,6 @@ def test_what_cannot_be_registered_is_explained(
     assert accounts(app) == [ANN]
 
 
-# Missing, hostile and repeated.
-HOSTILE: list[tuple[str, ...]] = [
-    (),
-    ("",),
-    (" ",),
-    ("\0",),
-    ("a\0@example.com",),
-    ("'--",),
-    ("x" * 10_000,),
-    ("\U0001f600\u202e",),
-    ("<script>",),
-    ("a", "b"),
-]
-FORMS = ["login", "register", "reset", "confirm"]
-FORMS_OF_ACCOUNTS = ["change", "change-email", "verify", "tf-setup", "wan-register"]
-
-
-@pytest.mark.parametrize("path", FORMS + FORMS_OF_ACCOUNTS)
-def test_hostile_missing_and_repeated_values_are_refused(
-    app: Flask,
-    client: FlaskClient,
-    visitor: FlaskClient,
-    outbox: list[EmailMessage],
-    path: str,
-) -> None:
-    browser = visitor if path in FORMS else client
-    fields = Form(browser.get(f"/accounts/{path}").text).fields
-    token = fields.pop("csrf_token")
-
-    for values in HOSTILE:
-        data = dict.fromkeys(fields, values) | {"csrf_token": (token,)}
-        answer = browser.post(f"/accounts/{path}", data=MultiDict(data))
-        assert answer.status_code in (200, 302, 413), values
-    assert accounts(app) == [ANN]
-    assert outbox == []
-
-
 def forget(client: FlaskClient, outbox: list[EmailMessage]) -> str:
     """The path of the link that Ann is sent after she has forgotten the password."""
     submit(client, "/accounts/reset", email=ANN)
@@ -365,25 +327,18 @@ def test_with_an_account_goes_all_that_belongs_to_it(app: Flask, client: FlaskCl
     assert {name for name, number in left.items() if number} == {"account"}
 
 
-def age(app: Flask, client: FlaskClient, minutes: int) -> None:
-    """Let the log-in be as long ago as that."""
+def test_what_matters_most_asks_for_the_password_again(client: FlaskClient) -> None:
     with client.session_transaction() as session:
-        session["fs_paa"] -= minutes * 60
+        session["fs_paa"] -= 61 * 60
 
+    for path in ("delete", "change-email", "tf-setup", "wan-register", "mf-recovery-codes"):
+        question = client.get(f"/accounts/{path}").location
+        assert question.startswith(f"/accounts/verify?next=/accounts/{path}")
 
-@pytest.mark.parametrize(
-    "path", ["delete", "change-email", "tf-setup", "wan-register", "mf-recovery-codes"]
-)
-def test_what_matters_most_asks_for_the_password_again(
-    app: Flask, client: FlaskClient, path: str
-) -> None:
-    age(app, client, 61)
-
-    asked = client.get(f"/accounts/{path}", follow_redirects=True)
-
-    assert "Is it you?" in asked.text
-    back = submit(client, f"/accounts/verify?next=/accounts/{path}", password=PASSWORD)
-    assert back.request.path == f"/accounts/{path}"
+    page = client.get(question).text
+    assert "Is it you?" in page
+    back = submit(client, question, password=PASSWORD)
+    assert back.request.path == "/accounts/mf-recovery-codes"
 
 
 def test_sessions_are_listed_and_ended(app: Flask, client: FlaskClient) -> None:
@@ -450,17 +405,14 @@ def test_each_log_in_has_a_session_of_its_own(visitor: FlaskClient) -> None:
     assert len(keys) == 2
 
 
-def test_whoever_wants_stays_logged_in(app: Flask, visitor: FlaskClient) -> None:
+def test_whoever_wants_stays_logged_in(client: FlaskClient, visitor: FlaskClient) -> None:
     type_password(visitor, remember="y")
     visitor.delete_cookie("session")  # as when the browser is closed
     assert is_logged_in(visitor)
 
-    page = visitor.get("/accounts/sessions").text
-    key = re.findall(r'name="key" value="([^"]+)', page)
-    assert key == []  # there is none but this one
-    other = app.test_client()
-    type_password(other)
-    post(other, "/accounts/sessions", on="/accounts/sessions")
+    page = client.get("/accounts/sessions").text
+    assert page.count("<time") == 2  # it is still the one that the log-in began
+    post(client, "/accounts/sessions", on="/accounts/sessions")
     visitor.delete_cookie("session")
     assert not is_logged_in(visitor)
 
@@ -477,14 +429,15 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize("target", ELSEWHERE)
-def test_a_log_in_leads_nowhere_else(visitor: FlaskClient, target: str) -> None:
-    path = f"/accounts/login?next={quote(target)}"
-    fields = Form(visitor.get(path).text).fields
-    answer = visitor.post(path, data=fields | {"email": ANN, "password": PASSWORD})
+def test_a_log_in_leads_nowhere_else(app: Flask) -> None:
+    for target in ELSEWHERE:
+        visitor = app.test_client()
+        path = f"/accounts/login?next={quote(target)}"
+        fields = Form(visitor.get(path).text).fields
+        answer = visitor.post(path, data=fields | {"email": ANN, "password": PASSWORD})
 
-    location = urljoin("http://localhost/accounts/login", answer.headers.get("Location", "/"))
-    assert location.startswith("http://localhost/")
+        location = urljoin("http://localhost/accounts/login", answer.headers.get("Location", "/"))
+        assert location.startswith("http://localhost/"), target
 
 
 def test_a_log_in_leads_to_where_one_wanted_to_go(visitor: FlaskClient) -> None:
@@ -492,17 +445,31 @@ def test_a_log_in_leads_to_where_one_wanted_to_go(visitor: FlaskClient) -> None:
     assert submit(visitor, path, email=ANN, password=PASSWORD).request.path == "/notes/new"
 
 
-def secret_of(app: Flask, client: FlaskClient) -> TOTP:
-    """Set up the second factor, as with an app that reads the key."""
+def test_a_second_factor_is_set_up_with_an_app_that_reads_the_key(
+    client: FlaskClient, visitor: FlaskClient
+) -> None:
     page = post(client, "/accounts/tf-setup", on="/accounts/tf-setup", setup="authenticator")
     key = re.search(r"<code>([A-Z2-7-]+)</code>", page.text)
     action = re.search(r'action="(/accounts/tf-setup/[^"]+)', page.text)
     assert key
     assert action
-    factor = TOTP(key[1])
-    code = factor.generate().token
+    code = TOTP(key[1]).generate().token
     assert "successfully" in post(client, action[1], on="/accounts/tf-setup", code=code).text
-    return factor
+
+    type_password(visitor)
+    assert not is_logged_in(visitor)
+
+
+@pytest.fixture
+def factor(app: Flask) -> TOTP:
+    """The app of Ann, who has turned on the second factor."""
+    security = app.extensions["security"]
+    with app.app_context():
+        secret = security.totp_factory.generate_totp_secret()
+        account = db.session.scalars(select(Account)).one()
+        security.datastore.tf_set(account, "authenticator", secret)
+        security.datastore.commit()
+        return TOTP(security.totp_factory.get_totp_pretty_key(secret))
 
 
 def later(factor: TOTP, steps: int = 1) -> str:
@@ -511,10 +478,7 @@ def later(factor: TOTP, steps: int = 1) -> str:
     return code
 
 
-def test_the_second_factor_is_asked_for(
-    app: Flask, client: FlaskClient, visitor: FlaskClient
-) -> None:
-    factor = secret_of(app, client)
+def test_the_second_factor_is_asked_for(visitor: FlaskClient, factor: TOTP) -> None:
     page = type_password(visitor)
     assert "authenticator app" in page.text
     assert not is_logged_in(visitor)
@@ -526,29 +490,26 @@ def test_the_second_factor_is_asked_for(
     assert is_logged_in(visitor)
 
 
-def test_a_code_is_good_only_once(app: Flask, client: FlaskClient, visitor: FlaskClient) -> None:
-    code = later(secret_of(app, client))
+def test_a_code_is_good_only_once(app: Flask, visitor: FlaskClient, factor: TOTP) -> None:
+    code = later(factor)
     for browser, let_in in ((visitor, True), (app.test_client(), False)):
         type_password(browser)
         submit(browser, "/accounts/tf-validate", code=code)
         assert is_logged_in(browser) == let_in
 
 
-def test_the_second_factor_can_be_turned_off(
-    app: Flask, client: FlaskClient, visitor: FlaskClient
-) -> None:
-    secret_of(app, client)
-
+@pytest.mark.usefixtures("factor")
+def test_the_second_factor_can_be_turned_off(client: FlaskClient, visitor: FlaskClient) -> None:
     post(client, "/accounts/tf-setup", on="/accounts/tf-setup", setup="disable")
 
     type_password(visitor)
     assert is_logged_in(visitor)
 
 
+@pytest.mark.usefixtures("factor")
 def test_a_recovery_code_does_once_what_the_app_would(
     app: Flask, client: FlaskClient, visitor: FlaskClient
 ) -> None:
-    secret_of(app, client)
     codes = re.findall(
         r"<li><code>(.+?)</code>", submit(client, "/accounts/mf-recovery-codes").text
     )
@@ -602,10 +563,10 @@ def test_guesses_are_counted_whether_the_account_is_there_or_not(
     limited: FlaskClient, email: str
 ) -> None:
     answers = [
-        type_password(limited, email, "wrong password", remember="y").status_code for _ in range(11)
+        type_password(limited, email, "wrong password", remember="y").status_code for _ in range(3)
     ]
 
-    assert answers == [200] * 10 + [429]
+    assert answers == [200, 200, 429]
     refused = type_password(limited, email.upper(), PASSWORD)
     assert refused.status_code == 429
     assert "Too many attempts" in refused.text
@@ -615,24 +576,21 @@ def test_guesses_are_counted_whether_the_account_is_there_or_not(
 def test_guesses_at_many_accounts_are_counted_too(limited: FlaskClient) -> None:
     answers = [
         type_password(limited, f"{number}@example.com", "wrong password").status_code
-        for number in range(21)
+        for number in range(5)
     ]
 
-    assert answers == [200] * 20 + [429]
+    assert answers == [200] * 4 + [429]
 
 
-def test_codes_are_counted_by_whom_they_are_for(
-    app: Flask, client: FlaskClient, limited: FlaskClient
-) -> None:
-    secret_of(app, client)
+@pytest.mark.usefixtures("factor")
+def test_codes_are_counted_by_whom_they_are_for(limited: FlaskClient) -> None:
     type_password(limited)
 
     answers = [
-        submit(limited, "/accounts/tf-validate", code="000000").status_code for _ in range(11)
+        submit(limited, "/accounts/tf-validate", code="000000").status_code for _ in range(3)
     ]
 
-    assert answers[-1] == 429
-    assert {*answers} == {200, 429}
+    assert answers == [200, 200, 429]
 
 
 def test_guesses_of_whoever_has_found_an_open_browser_are_counted(
@@ -641,17 +599,19 @@ def test_guesses_of_whoever_has_found_an_open_browser_are_counted(
     type_password(limited)
 
     answers = [
-        submit(limited, "/accounts/verify", password="wrong password").status_code
-        for _ in range(11)
+        submit(limited, "/accounts/verify", password="wrong password").status_code for _ in range(3)
     ]
 
-    assert answers == [200] * 10 + [429]
+    assert answers == [200, 200, 429]
 
 
 @pytest.fixture(scope="module")
 def counting_app(settings: TestSettings) -> Flask:
-    """The application, counting attempts."""
-    return create_app(replace(settings, RATELIMIT_ENABLED=True))
+    """The application, counting attempts: two on an account, four of an address of the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("{{ cookiecutter.project_slug }}.accounts.ON_ONE_ACCOUNT", "2 per minute")
+        patch.setattr("{{ cookiecutter.project_slug }}.accounts.OF_ONE_ADDRESS", "4 per minute")
+        return create_app(replace(settings, RATELIMIT_ENABLED=True))
 
 
 @pytest.fixture
@@ -775,19 +735,17 @@ def test_a_link_that_somebody_else_overtakes_is_worth_nothing(
 OWN = ["/notes/{}", "/notes/{}/edit", "/notes/{}/delete"]
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("path", OWN)
-def test_the_note_of_somebody_else_is_not_found(
-    app: Flask, client: FlaskClient, path: str, method: str
-) -> None:
+def test_the_note_of_somebody_else_is_not_found(app: Flask, client: FlaskClient) -> None:
     note_id = make_note(app)
     make_account(app, BEN)
     ben = log_in(app, BEN)
-    token = Form(ben.get("/notes/new").text).fields["csrf_token"]
+    form = {"csrf_token": Form(ben.get("/notes/new").text).fields["csrf_token"], "title": "x"}
 
-    assert client.get(path.format(note_id)).status_code == 200
-    answer = ben.open(path.format(note_id), method=method, data={"csrf_token": token, "title": "x"})
-    assert answer.status_code == (405 if (method, path) == ("POST", OWN[0]) else 404)
+    for route, posted in zip(OWN, [405, 404, 404], strict=True):
+        path = route.format(note_id)
+        assert client.get(path).status_code == 200
+        assert ben.get(path).status_code == 404
+        assert ben.post(path, data=form).status_code == posted
     assert "Milk" not in ben.get("/notes").text
     assert "Milk" not in ben.get("/notes?q=milk").text
     assert "Milk" in client.get("/notes").text

@@ -22,7 +22,14 @@ from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 MILK = {"title": "Milk", "body": "Two litres", "tags": ["shop"]}
 
+{% if cookiecutter.accounts == "yes" %}
+@pytest.fixture
+def client(client: FlaskClient) -> FlaskClient:
+    """A program with a token of Ann's, but no cookie."""
+    client.delete_cookie("session")
+    return client
 
+{% endif %}
 def create(client: FlaskClient, **values: object) -> TestResponse:
     return client.post("/api/notes", json=MILK | values)
 

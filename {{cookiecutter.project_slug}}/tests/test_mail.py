@@ -13,11 +13,10 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from conftest import NewApp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from flask import get_flashed_messages
+from flask import Flask, get_flashed_messages
 
 from {{ cookiecutter.project_slug }}.accounts import mail
 
@@ -104,9 +103,10 @@ def listen() -> Iterator[Callable[[Server], int]]:
         server.server_close()
 
 
-@pytest.fixture
-def context(tmp_path: Path) -> ssl.SSLContext:
-    """The certificate of a server on localhost; tmp_path / "certificate" has it for its clients."""
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificate of a server on localhost, and beside it, as "key", what proves it."""
+    folder = tmp_path_factory.mktemp("certificate")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
@@ -117,12 +117,18 @@ def context(tmp_path: Path) -> ssl.SSLContext:
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    (tmp_path / "certificate").write_bytes(certificate.public_bytes(pem))
-    (tmp_path / "key").write_bytes(
+    (folder / "certificate").write_bytes(certificate.public_bytes(pem))
+    (folder / "key").write_bytes(
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
+    return folder / "certificate"
+
+
+@pytest.fixture
+def context(certificate: Path) -> ssl.SSLContext:
+    """What a server with this certificate encrypts with."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    context.load_cert_chain(certificate, certificate.with_name("key"))
     return context
 
 
@@ -144,9 +150,9 @@ def test_a_message_goes_encrypted_to_the_server_that_its_certificate_names(
     context: ssl.SSLContext,
     message: EmailMessage,
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    certificate: Path,
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     server = Server(context, encrypted=scheme == "smtps")
 
     mail.deliver(f"{scheme}://ann:p%40ss@localhost:{listen(server)}", message)
@@ -179,10 +185,10 @@ def test_a_password_is_never_sent_in_clear(listen: Listen, message: EmailMessage
 
 
 def test_a_server_on_this_machine_needs_neither_password_nor_encryption(
-    listen: Listen, message: EmailMessage, new_app: NewApp
+    listen: Listen, message: EmailMessage, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = Server(None)
-    app = new_app(MAIL_URL=f"smtp://localhost:{listen(server)}")
+    monkeypatch.setitem(app.config, "MAIL_URL", f"smtp://localhost:{listen(server)}")
 
     with app.app_context():
         mail.send(message)
@@ -192,9 +198,12 @@ def test_a_server_on_this_machine_needs_neither_password_nor_encryption(
 
 
 def test_a_message_that_cannot_be_sent_is_logged(
-    message: EmailMessage, new_app: NewApp, caplog: pytest.LogCaptureFixture
+    message: EmailMessage,
+    app: Flask,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    app = new_app(MAIL_URL="smtp://ann:password-of-ann@localhost:9")
+    monkeypatch.setitem(app.config, "MAIL_URL", "smtp://ann:password-of-ann@localhost:9")
 
     with app.app_context():
         mail.send(message)
@@ -205,9 +214,9 @@ def test_a_message_that_cannot_be_sent_is_logged(
 
 
 def test_without_a_server_a_message_is_missing_and_not_in_the_log(
-    message: EmailMessage, new_app: NewApp, caplog: pytest.LogCaptureFixture
+    message: EmailMessage, app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with new_app().app_context():
+    with app.app_context():
         mail.send(message)
 
     assert "MAIL_URL is not set" in caplog.text
@@ -216,17 +225,17 @@ def test_without_a_server_a_message_is_missing_and_not_in_the_log(
 
 def test_in_development_it_is_in_the_log(
     message: EmailMessage,
-    new_app: NewApp,
+    app: Flask,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setenv("FLASK_DEBUG", "1")
+    monkeypatch.setitem(app.config, "DEBUG", True)
     caplog.set_level(logging.INFO)
 
-    with new_app().test_request_context():
+    with app.test_request_context():
         mail.send(message)
         assert "printed where flask run was typed" in str(get_flashed_messages())
-    with new_app().app_context():
+    with app.app_context():
         mail.send(message)
 
     assert "To b@example.com: Milk\n\nTwo litres" in caplog.text

@@ -109,10 +109,11 @@ def deliver(url: str, message: EmailMessage) -> None:
             is a password.
     """
     parts = urlsplit(url)
-    context = ssl.create_default_context()
     host, us = parts.hostname or "", socket.gethostname()  # else its domain would be looked up
     server = (
-        smtplib.SMTP_SSL(host, parts.port or 465, us, timeout=TIMEOUT, context=context)
+        smtplib.SMTP_SSL(
+            host, parts.port or 465, us, timeout=TIMEOUT, context=ssl.create_default_context()
+        )
         if parts.scheme == "smtps"
         else smtplib.SMTP(host, parts.port or 587, us, timeout=TIMEOUT)
     )
@@ -120,7 +121,7 @@ def deliver(url: str, message: EmailMessage) -> None:
         if parts.scheme == "smtp":
             server.ehlo()
             if parts.username or server.has_extn("starttls"):
-                server.starttls(context=context)
+                server.starttls(context=ssl.create_default_context())
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.send_message(message)
