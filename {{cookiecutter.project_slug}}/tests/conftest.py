@@ -15,6 +15,9 @@ from flask import Flask, appcontext_pushed, g
 from flask import Flask
 {%- endif %}
 from flask.testing import FlaskClient
+{%- if cookiecutter.accounts == "yes" %}
+from passlib.totp import AppWallet
+{%- endif %}
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
 from {{ cookiecutter.project_slug }} import create_app
@@ -28,6 +31,7 @@ DEVELOPMENT_URL = make_url(whole_environment().get("DATABASE_URL") or "sqlite://
 {%- if cookiecutter.accounts == "yes" %}
 # How passwords are hashed here.
 FAST = {"argon2__rounds": 1, "argon2__memory_cost": 8, "argon2__parallelism": 1}
+AppWallet.encrypt_cost = 4  # and how the keys of second factors are encrypted
 # What an application is made faster without: https://flask-security.readthedocs.io/en/stable/configuration.html
 SMALL = dict.fromkeys(("SECURITY_REGISTERABLE", "SECURITY_TWO_FACTOR", "SECURITY_WEBAUTHN"), False)
 {%- endif %}

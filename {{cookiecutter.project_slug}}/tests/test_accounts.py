@@ -18,7 +18,8 @@ from conftest import NewApp, TestSettings
 from factories import PASSWORD, log_in, make_account, make_note
 from flask import Flask
 from flask.testing import FlaskClient
-from forms import Form, submit
+from flask_security import EmailValidateException
+from forms import Form, send, submit
 from passlib.totp import TOTP
 from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
@@ -63,7 +64,8 @@ def link_in(message: EmailMessage) -> str:
 def type_password(
     client: FlaskClient, email: str = ANN, password: str = PASSWORD, **more: str
 ) -> TestResponse:
-    return submit(client, "/accounts/login", email=email, password=password, **more)
+    values = {"email": email, "password": password, **more}
+    return send(client, "/accounts/login", **values)
 
 
 def is_logged_in(client: FlaskClient) -> bool:
@@ -77,13 +79,14 @@ def accounts(app: Flask) -> list[str]:
 
 def register(client: FlaskClient, email: str = BEN, password: str = PASSWORD) -> TestResponse:
     values = {"email": email, "password": password, "password_confirm": password}
-    return submit(client, "/accounts/register", **values)
+    return send(client, "/accounts/register", **values)
 
 
 def test_from_registering_to_the_first_note(
     app: Flask, visitor: FlaskClient, outbox: list[EmailMessage]
 ) -> None:
-    assert "Thank you" in register(visitor, "Ben@Example.com").text
+    register(visitor, "Ben@Example.com")
+    assert "Thank you" in visitor.get("/").text
     assert accounts(app) == [ANN, BEN]
     (message,) = outbox
     assert message["To"] == BEN
@@ -123,8 +126,11 @@ KNOWN_AND_UNKNOWN = [
 def test_no_answer_tells_who_has_an_account(
     visitor: FlaskClient, outbox: list[EmailMessage], path: str, values: dict[str, str]
 ) -> None:
+    fields = Form(visitor.get(path).text).fields | values
     known, unknown = (
-        submit(visitor, path, email=email, **values).text.replace(email, "")
+        visitor.post(path, data=fields | {"email": email}, follow_redirects=True).text.replace(
+            email, ""
+        )
         for email in (ANN, "eve@example.com")
     )
 
@@ -136,11 +142,11 @@ def test_no_answer_tells_who_has_an_account(
 def test_whoever_registers_again_is_told_by_a_message_alone(
     app: Flask, visitor: FlaskClient, outbox: list[EmailMessage]
 ) -> None:
-    register(visitor, ANN, NEW)
+    register(visitor, "ann@\uff45xample.com", NEW)  # with a wide e
 
     assert accounts(app) == [ANN]
     assert "already in our system" in outbox[0].as_string()
-    assert not type_password(visitor, ANN, NEW).history[1:]
+    type_password(visitor, ANN, NEW)
     assert not is_logged_in(visitor)
 
 
@@ -157,7 +163,8 @@ def test_of_two_who_register_an_address_at_once_one_gets_the_account(
 
     monkeypatch.setattr(type(datastore), "find_user", find_too_early)
 
-    assert "Thank you" in register(visitor, ANN).text
+    register(visitor, ANN)
+    assert "Thank you" in visitor.get("/").text
     assert accounts(app) == [ANN]
 
 
@@ -174,33 +181,34 @@ LOOKALIKES = [
 
 @pytest.mark.parametrize(("typed", "meant"), LOOKALIKES)
 def test_an_address_that_looks_alike_is_the_same_or_another_or_none(
-    app: Flask, visitor: FlaskClient, outbox: list[EmailMessage], typed: str, meant: str
+    app: Flask, typed: str, meant: str
 ) -> None:
-    register(visitor, typed)
+    util = mail.MailUtil(app)
+    with app.test_request_context():
+        if meant:
+            assert util.normalize(typed) == meant
+        else:
+            with pytest.raises(EmailValidateException):
+                util.normalize(typed)
 
-    assert [message["To"] for message in outbox] == ([meant] if meant else [])
-    assert accounts(app) == [ANN, meant] if meant not in ("", ANN) else [ANN]
+
+WRONG: list[tuple[dict[str, str], str]] = [
+    ({"email": "ben"}, "Invalid email address"),
+    ({"email": ""}, "Email not provided"),
+    ({"password": "short", "password_confirm": "short"}, "at least 12 characters"),
+    ({"password_confirm": "something else"}, "Passwords do not match"),
+    ({"password": "", "password_confirm": ""}, "Password not provided"),
+]
 
 
-@pytest.mark.parametrize(
-    ("values", "says"),
-    [
-        ({"email": "ben"}, "Invalid email address"),
-        ({"email": ""}, "Email not provided"),
-        ({"password": "short", "password_confirm": "short"}, "at least 12 characters"),
-        ({"password_confirm": "something else"}, "Passwords do not match"),
-        ({"password": "", "password_confirm": ""}, "Password not provided"),
-    ],
-)
-def test_what_cannot_be_registered_is_explained(
-    app: Flask, visitor: FlaskClient, values: dict[str, str], says: str
-) -> None:
-    right = {"email": BEN, "password": PASSWORD, "password_confirm": PASSWORD}
+def test_what_cannot_be_registered_is_explained(app: Flask, visitor: FlaskClient) -> None:
+    right = Form(visitor.get("/accounts/register").text).fields
+    right |= {"email": BEN, "password": PASSWORD, "password_confirm": PASSWORD}
 
-    page = submit(visitor, "/accounts/register", **right | values).text
-
-    assert says in page
-    assert 'aria-invalid="true"' in page
+    for values, says in WRONG:
+        page = visitor.post("/accounts/register", data=right | values).text
+        assert says in page
+        assert 'aria-invalid="true"' in page
     assert accounts(app) == [ANN]
 
 
@@ -429,13 +437,15 @@ ELSEWHERE = [
 ]
 
 
-def test_a_log_in_leads_nowhere_else(app: Flask) -> None:
-    for target in ELSEWHERE:
-        visitor = app.test_client()
-        path = f"/accounts/login?next={quote(target)}"
-        fields = Form(visitor.get(path).text).fields
-        answer = visitor.post(path, data=fields | {"email": ANN, "password": PASSWORD})
+def test_a_log_in_leads_nowhere_else(visitor: FlaskClient) -> None:
+    fields = Form(visitor.get("/accounts/login").text).fields
+    fields |= {"email": ANN, "password": PASSWORD}
+    cookie = visitor.get_cookie("session")
+    assert cookie
 
+    for target in ELSEWHERE:
+        visitor.set_cookie("session", cookie.value)  # as before the log-in
+        answer = visitor.post(f"/accounts/login?next={quote(target)}", data=fields)
         location = urljoin("http://localhost/accounts/login", answer.headers.get("Location", "/"))
         assert location.startswith("http://localhost/"), target
 
@@ -479,11 +489,10 @@ def later(factor: TOTP, steps: int = 1) -> str:
 
 
 def test_the_second_factor_is_asked_for(visitor: FlaskClient, factor: TOTP) -> None:
-    page = type_password(visitor)
+    page = visitor.get(type_password(visitor).location)
     assert "authenticator app" in page.text
     assert not is_logged_in(visitor)
 
-    type_password(visitor)
     submit(visitor, "/accounts/tf-validate", code="000000")
     assert not is_logged_in(visitor)
     submit(visitor, "/accounts/tf-validate", code=later(factor))
@@ -558,15 +567,17 @@ def test_passkeys_are_listed_and_deleted(app: Flask, client: FlaskClient) -> Non
     assert "phone, in" not in client.get("/accounts/wan-register").text
 
 
+def attempt(client: FlaskClient, times: int, page: str = "login", **values: str) -> list[int]:
+    """Send the same form again and again, and give the answers' status codes."""
+    fields = Form(client.get(f"/accounts/{page}").text).fields | values
+    return [client.post(f"/accounts/{page}", data=fields).status_code for _ in range(times)]
+
+
 @pytest.mark.parametrize("email", [ANN, "eve@example.com"])
 def test_guesses_are_counted_whether_the_account_is_there_or_not(
     limited: FlaskClient, email: str
 ) -> None:
-    answers = [
-        type_password(limited, email, "wrong password", remember="y").status_code for _ in range(3)
-    ]
-
-    assert answers == [200, 200, 429]
+    assert attempt(limited, 3, email=email, password="wrong password") == [200, 200, 429]
     refused = type_password(limited, email.upper(), PASSWORD)
     assert refused.status_code == 429
     assert "Too many attempts" in refused.text
@@ -575,22 +586,18 @@ def test_guesses_are_counted_whether_the_account_is_there_or_not(
 
 def test_guesses_at_many_accounts_are_counted_too(limited: FlaskClient) -> None:
     answers = [
-        type_password(limited, f"{number}@example.com", "wrong password").status_code
+        attempt(limited, 1, email=f"{number}@example.com", password="wrong password")
         for number in range(5)
     ]
 
-    assert answers == [200] * 4 + [429]
+    assert answers == [[200]] * 4 + [[429]]
 
 
 @pytest.mark.usefixtures("factor")
 def test_codes_are_counted_by_whom_they_are_for(limited: FlaskClient) -> None:
     type_password(limited)
 
-    answers = [
-        submit(limited, "/accounts/tf-validate", code="000000").status_code for _ in range(3)
-    ]
-
-    assert answers == [200, 200, 429]
+    assert attempt(limited, 3, "tf-validate", code="000000") == [200, 200, 429]
 
 
 def test_guesses_of_whoever_has_found_an_open_browser_are_counted(
@@ -598,11 +605,7 @@ def test_guesses_of_whoever_has_found_an_open_browser_are_counted(
 ) -> None:
     type_password(limited)
 
-    answers = [
-        submit(limited, "/accounts/verify", password="wrong password").status_code for _ in range(3)
-    ]
-
-    assert answers == [200, 200, 429]
+    assert attempt(limited, 3, "verify", password="wrong password") == [200, 200, 429]
 
 
 @pytest.fixture(scope="module")
@@ -640,14 +643,17 @@ def test_a_password_that_is_too_long_to_be_hashed_is_refused(visitor: FlaskClien
     assert type_password(visitor, password="x" * 201).status_code == 413
 
 
-def test_what_can_be_turned_off_is_not_there_then(new_app: NewApp) -> None:
+def test_what_can_be_turned_off_is_not_there_then(
+    new_app: NewApp, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = ("SECURITY_REGISTERABLE", "SECURITY_TWO_FACTOR", "SECURITY_WEBAUTHN")
-    visitor = new_app(**dict.fromkeys(settings, False)).test_client()
+    visitor = new_app(**dict.fromkeys(settings, False), TESTING=False).test_client()
+
+    assert "MAIL_URL is not set" in caplog.text  # so much a server says at its start
 
     for path in ("register", "tf-setup", "mf-recovery-codes", "wan-register", "wan-signin"):
         assert visitor.get(f"/accounts/{path}").status_code == 404
-    for path in ("", "login", "reset", "confirm", "change", "verify", "sessions", "delete"):
-        assert visitor.get(f"/accounts/{path}").status_code in (200, 302)
+    assert visitor.get("/accounts/login").status_code == 200
 
 
 def test_the_page_of_the_account_leads_to_all_that_can_be_done(client: FlaskClient) -> None:
@@ -704,14 +710,6 @@ def test_a_role_that_is_not_there_is_not_given(app: Flask) -> None:
     assert accounts(app) == [ANN]
 
 
-def test_without_a_mail_server_the_start_says_what_is_missing(
-    new_app: NewApp, caplog: pytest.LogCaptureFixture
-) -> None:
-    new_app(TESTING=False)
-
-    assert "MAIL_URL is not set" in caplog.text
-
-
 def test_a_link_that_somebody_else_overtakes_is_worth_nothing(
     app: Flask, client: FlaskClient, outbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -751,26 +749,23 @@ def test_the_note_of_somebody_else_is_not_found(app: Flask, client: FlaskClient)
     assert "Milk" in client.get("/notes").text
 
 
-@pytest.mark.parametrize("path", ["/notes", "/notes/new", *OWN, "/accounts", "/accounts/delete"])
-def test_without_a_log_in_there_is_nothing_to_see(
-    app: Flask, visitor: FlaskClient, path: str
-) -> None:
-    answer = visitor.get(path.format(make_note(app)))
+def test_without_a_log_in_there_is_nothing_to_see(app: Flask, visitor: FlaskClient) -> None:
+    note_id = make_note(app)
 
-    assert answer.status_code == 302
-    assert answer.location.startswith("/accounts/login?next=")
+    for path in ("/notes", "/notes/new", *OWN, "/accounts", "/accounts/delete"):
+        answer = visitor.get(path.format(note_id))
+        assert answer.status_code == 302
+        assert answer.location.startswith("/accounts/login?next=")
 
 
-@pytest.mark.parametrize(
-    ("usage", "verification"), [("first", "required"), ("secondary", "discouraged")]
-)
 def test_in_place_of_the_password_a_passkey_has_to_know_its_owner(
-    client: FlaskClient, visitor: FlaskClient, usage: str, verification: str
+    client: FlaskClient, visitor: FlaskClient
 ) -> None:
-    page = post(
-        client, "/accounts/wan-register", on="/accounts/wan-register", name="phone", usage=usage
-    )
-    assert asked_of_browser(page)["authenticatorSelection"]["userVerification"] == verification
+    for usage, verification in (("first", "required"), ("secondary", "discouraged")):
+        page = post(
+            client, "/accounts/wan-register", on="/accounts/wan-register", name="phone", usage=usage
+        )
+        assert asked_of_browser(page)["authenticatorSelection"]["userVerification"] == verification
 
     page = post(visitor, "/accounts/wan-signin", on="/accounts/wan-signin")
     assert asked_of_browser(page)["userVerification"] == "required"
