@@ -36,6 +36,11 @@ UNUSUAL = re.compile(
     "VIRTUAL_ENV|PYTHON.*|UV|UV_RUN_.*|CI|PYTEST_.*|COV_.*|COOKIECUTTER.*|FLASK_.*|GIT_(?!SSL).*|XDG_.*"
 )
 
+# `nohup pytest &` ignores these, and whatever a test starts would inherit it; not so a function.
+for number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
+
 
 def run(
     command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], timeout: float = 300

@@ -121,10 +121,12 @@ class Api(flask_smorest.Api):
         """Leave the errors to errors.py, which knows more of them."""
 
     def _register_responses(self) -> None:
+        # By its name it is looked up once, not for each status.
+        self.spec.components.schema("Problem", schema=ProblemSchema, lazy=True)
         for status in HTTPStatus:
             response: dict[str, Any] = {"description": status.phrase}
             if status >= HTTPStatus.BAD_REQUEST:
-                response["content"] = {PROBLEM_JSON: {"schema": ProblemSchema}}
+                response["content"] = {PROBLEM_JSON: {"schema": "Problem"}}
             self.spec.components.response(status.name, response, lazy=True)
 
 
