@@ -214,7 +214,6 @@ def database_steps(create: bool) -> None:
 
             cli.load_dotenv()
             app = cli.ScriptInfo(os.environ["FLASK_APP"]).load_app()
-            gc.disable()  # which the application has turned on again
     except cli.NoAppException as error:
         # The driver can't be imported. The models can be written down all the same.
         os.environ["DATABASE_URL"] = "sqlite://"

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
-gc.disable()  # importing leaves no garbage: to look for it takes a tenth of the start
-
 from flask import Flask
 {%- if "pages" in cookiecutter.interface %}
 from flask_wtf import CSRFProtect
@@ -23,8 +19,6 @@ from .notes.api import blueprint as notes_api
 {%- if "pages" in cookiecutter.interface %}
 from .notes.pages import blueprint as notes_pages
 {%- endif %}
-
-gc.enable()
 {% if "pages" in cookiecutter.interface %}
 csrf = CSRFProtect()
 {% endif %}
