@@ -25,7 +25,7 @@ from conftest import TEMPLATE, User, at_the_prompt, commands_printed_by
 from reliability import report
 from test_migrating import ROUNDS
 
-LONGEST = 30  # seconds until no process is left, on a busy machine
+LONGEST = 10  # seconds until no process is left, on a busy machine
 COMMAND_LINES = {  # regular expressions
     "cookiecutter": "bin/cookiecutter ",
     "the hook": r"python\S* \S+\b[a-z0-9_]{11}\.py ",  # a temporary file
