@@ -20,7 +20,7 @@ from passlib.totp import AppWallet
 {%- endif %}
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
-from {{ cookiecutter.project_slug }} import create_app
+from {{ cookiecutter.project_slug }} import {% if cookiecutter.accounts == "yes" %}accounts, {% endif %}create_app
 from {{ cookiecutter.project_slug }}.config import Settings, whole_environment
 from {{ cookiecutter.project_slug }}.database import db, server
 from {{ cookiecutter.project_slug }}.database.queries import TRANSACTION
@@ -109,11 +109,19 @@ def new_app(settings: TestSettings) -> Iterator[NewApp]:
 @pytest.fixture(scope="session")
 def migrated_app(settings: TestSettings) -> Iterator[Flask]:
     """The application, its schema made by the revisions: what is not in one is not there."""
+{%- if cookiecutter.accounts == "yes" %}
+    with pytest.MonkeyPatch.context() as patch:  # of attempts, few are enough for a test
+        patch.setattr(accounts, "ON_ONE_ACCOUNT", "2 per minute")
+        patch.setattr(accounts, "OF_ONE_ADDRESS", "4 per minute")
+        app = create_app(replace(settings, RATELIMIT_ENABLED=True))
+    app.extensions["accounts_limiter"].enabled = False  # until one counts them
+    with app.app_context():
+        flask_migrate.upgrade()
+    make_account(app)  # Ann, whom all tests find there
+{%- else %}
     app = create_app(settings)
     with app.app_context():
         flask_migrate.upgrade()
-{%- if cookiecutter.accounts == "yes" %}
-    make_account(app)  # Ann, whom all tests find there
 {%- endif %}
     yield app
     with app.app_context():
