@@ -30,7 +30,7 @@ TAKEN = frozenset(
         " flask_limiter flask_login flask_mailman flask_migrate flask_principal flask_security"
         " flask_smorest flask_sqlalchemy flask_wtf gunicorn itsdangerous jinja2 limits mako markupsafe marshmallow mypy"
         " passlib pip poethepoet prek psycopg psycopg2 pymysql pytest pytest_cov python_dotenv"
-        " pythonjsonlogger qrcode redis ruff secure setuptools sqlalchemy uv webargs webauthn werkzeug"
+        " pythonjsonlogger qrcode redis ruff setuptools sqlalchemy uv webargs webauthn werkzeug"
         " wheel wtforms xdist yaml"
         " conftest docs factories forms instance migrations set_up src test tests venv"
     ).split()

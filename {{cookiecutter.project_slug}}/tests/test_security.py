@@ -15,7 +15,7 @@ def test_each_response_has_the_headers(client: FlaskClient, path: str) -> None:
     with client.get(path) as response:
         headers = response.headers
 
-    assert {name: headers[name] for name in HEADERS} == dict(HEADERS)
+    assert {name: headers[name] for name in HEADERS} == HEADERS
     assert "unsafe" not in headers["Content-Security-Policy"]
 
 
