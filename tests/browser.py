@@ -71,9 +71,10 @@ def npm_install(folder: Path, *packages: str) -> None:
 
 
 def launch_options() -> dict[str, object]:
-    """Debian's Chromium. As root, it can't have a sandbox."""
+    """Debian's Chromium, best that without a screen. As root, it can't have a sandbox."""
     args = ["--no-sandbox"] if os.getuid() == 0 else []
-    return {"executable_path": program("chromium"), "args": args}
+    path = shutil.which("chromium-headless-shell") or program("chromium")
+    return {"executable_path": path, "args": args}
 
 
 @dataclass
@@ -183,27 +184,28 @@ class Browsing:
                 new.append(page)
         if new:
             faults += self.checkers.html_validate(new)
-            faults += [f"{page.url}: {fault}" for page in new for fault in self._look(page)]
+            # One window for all: to open one takes longer than to look at a page.
+            window = self.browser.new_page(viewport=PHONE)  # type: ignore[arg-type]
+            faults += [f"{page.url}: {fault}" for page in new for fault in self._look(window, page)]
+            window.close()
         return faults
 
-    def _look(self, answer: Answer) -> list[str]:
-        """Open the page again, on a phone and in both colour schemes."""
-        page = self.browser.new_page(viewport=PHONE, color_scheme="light")  # type: ignore[arg-type]
-        page.route("**/*", lambda route: self._answer_again(route, answer))
-        page.goto(answer.url)
-        faults: list[str] = page.evaluate(SMALL_TARGETS)
-        if page.evaluate(IS_WIDER):
+    def _look(self, window: Page, answer: Answer) -> list[str]:
+        """Open what was answered again, on a phone and in both colour schemes."""
+        window.emulate_media(color_scheme="light")
+        window.route("**/*", lambda route: self._answer_again(route, answer))
+        window.goto(answer.url)
+        faults: list[str] = window.evaluate(SMALL_TARGETS)
+        if window.evaluate(IS_WIDER):
             faults.append("scrolls sideways on a phone")
-        page.evaluate(
-            self.checkers.axe()
-        )  # as a debugger does, which no policy of the page forbids
-        faults += page.evaluate(AXE)
-        light = page.evaluate(BACKGROUND)
-        page.emulate_media(color_scheme="dark")
-        faults += [f"dark: {fault}" for fault in page.evaluate(AXE)]
-        if page.evaluate(BACKGROUND) == light:
+        window.evaluate(self.checkers.axe())  # like a debugger, which no policy of the page forbids
+        faults += window.evaluate(AXE)
+        light = window.evaluate(BACKGROUND)
+        window.emulate_media(color_scheme="dark")
+        faults += [f"dark: {fault}" for fault in window.evaluate(AXE)]
+        if window.evaluate(BACKGROUND) == light:
             faults.append("is not dark where that is preferred")
-        page.close()
+        window.unroute_all()
         return faults
 
     def _answer_again(self, route: Route, page: Answer) -> None:
@@ -254,7 +256,7 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def checkers(tmp_path_factory: pytest.TempPathFactory) -> Checkers:
     checkers = Checkers(tmp_path_factory.mktemp("npm"))
     checkers.install()

@@ -63,7 +63,7 @@ def test_ci_runs_the_second_command() -> None:
 
 
 FAKES = {
-    "apt-get": 'echo "$@" >> "$0.log"; cp "$0" "${0%/*}/chromium"',
+    "apt-get": 'echo "$@" >> "$0.log"; cp "$0" "${0%/*}/chromium-headless-shell"',
     "faketime": "",
     "id": "echo 0",
     "nginx": "",
@@ -92,7 +92,8 @@ def test_ci_installs_what_is_missing_once(user: User, tools: Path) -> None:
         assert done.returncode == 0, done.stdout
 
     installed = (programs / "apt-get.log").read_text().splitlines()
-    assert installed == ["update -qq", "install -qq --yes --no-install-recommends chromium"]
+    missing = "chromium-headless-shell"
+    assert installed == ["update -qq", f"install -qq --yes --no-install-recommends {missing}"]
 
 
 @pytest.mark.parametrize("name", re.findall(r'src="(docs/\w+\.png)"', README))
