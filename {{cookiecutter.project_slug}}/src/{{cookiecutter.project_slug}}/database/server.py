@@ -90,19 +90,28 @@ def check(url: URL) -> None:
     Raises:
         Unavailable: it can't be done.
     """
-    limits = time_limits(url, read=CONNECT_TIMEOUT)
     started = time.monotonic()
-    question = "PRAGMA schema_version" if url.get_backend_name() == "sqlite" else "SELECT 1"
     try:
-        with create_engine(url, poolclass=NullPool, connect_args=limits).connect() as connection:
-            connection.exec_driver_sql(question)
+        _connect(url)
     except DBAPIError as error:
         answers = time.monotonic() - started < CONNECT_TIMEOUT  # else it need not be asked again
-        if answers and _is_missing(url):  # servers only
+        is_there = _is_there(url) if answers else None
+        if is_there:  # servers only
+            with suppress(DBAPIError):
+                _connect(url)  # somebody else has created it since
+                return
+        if is_there is False:  # servers only
             message = f"There is no database {place(url)}. To create it: uv run flask db prepare"
             raise Unavailable(message, missing=True) from error
         message = f"The database {place(url)} can't be used: {reason(error)}. {_remedy(url)}"
         raise Unavailable(message) from error
+
+
+def _connect(url: URL) -> None:
+    limits = time_limits(url, read=CONNECT_TIMEOUT)
+    question = "PRAGMA schema_version" if url.get_backend_name() == "sqlite" else "SELECT 1"
+    with create_engine(url, poolclass=NullPool, connect_args=limits).connect() as connection:
+        connection.exec_driver_sql(question)
 
 
 def reason(error: DBAPIError) -> str:
@@ -173,15 +182,16 @@ def _server(url: URL) -> Engine:  # servers only
     )
 
 
-def _is_missing(url: URL) -> bool:
+def _is_there(url: URL) -> bool | None:
+    """Whether the server has the database, if it can be asked."""
     query = IS_THERE.get(url.get_backend_name())
     if not query:
-        return False
+        return None
     try:  # servers only
         with _server(url).connect() as connection:
-            return not connection.scalar(text(query), {"name": url.database})
+            return bool(connection.scalar(text(query), {"name": url.database}))
     except DBAPIError:  # servers only
-        return False
+        return None
 
 
 def _remedy(url: URL) -> str:
