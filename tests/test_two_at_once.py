@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 from conftest import Project, User
 from reliability import report
-from servers import KINDS, Server, driver_named
+from servers import KINDS, Server
 from test_migrating import ROUNDS
 
 TWO = "Two at once"
@@ -83,30 +83,3 @@ def test_two_that_migrate_the_same_database(
     for output in done:
         assert "✓ flask db check" in output.stdout, output.stdout
     report(TWO, "the same command on the same new database", "both are set up", on=kind)
-
-
-# Another process, in the moment between two questions of ours.
-CREATED_MEANWHILE = """
-import sys
-from my_app.database import server
-from sqlalchemy import make_url
-
-ask = server._is_there
-
-def ask_too_late(url):
-    server.create_database(url)
-    return ask(url)
-
-server._is_there = ask_too_late
-server.check(make_url(sys.argv[1]))
-"""
-
-
-@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
-def test_a_database_that_is_created_in_this_very_moment_is_used(
-    kind: str, original: Callable[[str], Project], request: pytest.FixtureRequest
-) -> None:
-    server: Server = request.getfixturevalue(kind)
-    uri = driver_named(server.uri(server.name_to_drop()))
-
-    original(kind).succeed("uv", "run", "python", "-c", CREATED_MEANWHILE, uri)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+{% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") -%}
+from collections.abc import Callable
+{% endif -%}
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from conftest import NewApp, TestSettings
-from sqlalchemy import make_url{% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}, text{% endif %}
+from sqlalchemy import {% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}URL, make_url, text{% else %}make_url{% endif %}
 from sqlalchemy.dialects import sqlite
 {%- if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}
 from sqlalchemy.exc import OperationalError
@@ -80,6 +83,24 @@ def test_a_server_out_of_reach_is_named(settings: TestSettings) -> None:
 
 def test_a_database_that_somebody_else_has_just_made_will_do(settings: TestSettings) -> None:
     server.create_database(make_url(settings.SQLALCHEMY_DATABASE_URI))
+
+
+def test_a_database_that_is_made_in_this_very_moment_is_used(
+    new_database: Callable[[str], URL], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.drop_database(url := new_database("late"))
+    is_there = server._is_there
+
+    monkeypatch.setattr(server, "_is_there", lambda url: True)
+    with pytest.raises(server.Unavailable, match="can't be used"):  # it has gone again
+        server.check(url)
+
+    def ask_too_late(url: URL) -> bool | None:
+        server.create_database(url)
+        return is_there(url)
+
+    monkeypatch.setattr(server, "_is_there", ask_too_late)
+    server.check(url)
 
 
 def test_a_query_is_waited_for_as_long_as_the_setting_says(new_app: NewApp) -> None:
