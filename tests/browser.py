@@ -73,8 +73,8 @@ def npm_install(folder: Path, *packages: str) -> None:
 def launch_options() -> dict[str, object]:
     """Debian's Chromium, best that without a screen. As root, it can't have a sandbox."""
     args = ["--no-sandbox"] if os.getuid() == 0 else []
-    path = shutil.which("chromium-headless-shell") or program("chromium")
-    return {"executable_path": path, "args": args}
+    screenless = None if "CHROMIUM" in os.environ else shutil.which("chromium-headless-shell")
+    return {"executable_path": screenless or program("chromium"), "args": args}
 
 
 @dataclass

@@ -107,7 +107,7 @@ def test_of_many_who_register_an_address_at_once_one_gets_the_account(
 HOSTILE_FORMS = """
 import pytest
 from forms import Form
-from test_accounts import ANN, accounts, outbox, visitor
+from test_accounts import ANN, LOOKALIKES, accounts, outbox, register, visitor
 from werkzeug.datastructures import MultiDict
 
 # Missing, hostile and repeated.
@@ -131,6 +131,12 @@ def test_refused(app, client, visitor, outbox, path):
         assert answer.status_code in (200, 302, 413), values
     assert accounts(app) == [ANN]
     assert outbox == []
+
+@pytest.mark.parametrize(("typed", "meant"), LOOKALIKES)
+def test_looks_alike(app, visitor, outbox, typed, meant):
+    register(visitor, typed)
+    assert [message["To"] for message in outbox] == ([meant] if meant else [])
+    assert accounts(app) == ([ANN, meant] if meant not in ("", ANN) else [ANN])
 """
 
 
@@ -138,7 +144,7 @@ def test_refused(app, client, visitor, outbox, path):
 def test_no_form_takes_missing_hostile_or_repeated_values(
     kind: str, elsewhere: Callable[..., Project]
 ) -> None:
-    """In each project this would make the tests slower; it is a matter of Flask-Security's."""
+    """And of addresses that look alike. In each project this would make the tests slower."""
     project = elsewhere(kind)
     path = project.path / "tests" / "test_hostile_forms.py"
     path.write_text(HOSTILE_FORMS)

@@ -115,13 +115,13 @@ def migrated_app(settings: TestSettings) -> Iterator[Flask]:
         patch.setattr(accounts, "OF_ONE_ADDRESS", "4 per minute")
         app = create_app(replace(settings, RATELIMIT_ENABLED=True))
     app.extensions["accounts_limiter"].enabled = False  # until one counts them
-    with app.app_context():
-        flask_migrate.upgrade()
-    make_account(app)  # Ann, whom all tests find there
 {%- else %}
     app = create_app(settings)
+{%- endif %}
     with app.app_context():
         flask_migrate.upgrade()
+{%- if cookiecutter.accounts == "yes" %}
+    make_account(app)  # Ann, whom all tests find there
 {%- endif %}
     yield app
     with app.app_context():
