@@ -12,6 +12,7 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
+from browser import program
 from conftest import Project, User, get, run
 from servers import KINDS, Server, driver_named, snapshot
 from sqlalchemy import make_url
@@ -25,6 +26,7 @@ SCHEMATHESIS = """
 missing_required_header.expected-statuses = [428]
 positive_data_acceptance.expected-statuses = ["2xx", "3xx", 404, 412]
 """
+PATTERN = r'"pattern": ?"((?:[^"\\]|\\.)*)"'
 MILK = {"title": "Milk", "body": "Two litres", "tags": ["shop"]}
 JSON = {"Content-Type": "application/json"}
 
@@ -103,6 +105,28 @@ def test_schemathesis_finds_no_fault(api: Api, tmp_path: Path) -> None:
     (cases,) = re.findall(r"(\d+) generated, \1 passed", done.stdout)
     assert int(cases) >= (1000 if EXAMPLES >= 300 else 200), done.stdout
     assert re.search(r"API Links: +1\d covered", done.stdout), done.stdout
+
+
+# The first 65,536 letters that each pattern allows.
+ALLOWED = """
+const letters = [...Array(65536).keys()];
+const allowed = pattern => letters.filter(letter => pattern.test(String.fromCharCode(letter)));
+const patterns = JSON.parse(process.argv[1]).map(pattern => new RegExp(pattern, "u"));
+console.log(JSON.stringify(patterns.map(allowed)));
+"""
+
+
+def test_patterns_mean_the_same_to_other_programs(api: Api) -> None:
+    described = api.ask("GET", "/api/openapi.json")[1].decode()
+    patterns = sorted({json.loads(f'"{found}"') for found in re.findall(PATTERN, described)})
+    assert len(patterns) == 4
+
+    command = [program("node"), "--eval", ALLOWED, json.dumps(patterns)]
+    done = run(command, cwd=Path(), env=os.environ)
+
+    for pattern, allowed in zip(patterns, json.loads(done.stdout), strict=True):
+        letters = [letter for letter in range(65536) if re.fullmatch(pattern, chr(letter))]
+        assert letters == allowed, pattern
 
 
 VALUES: list[dict[str, object]] = [

@@ -21,10 +21,11 @@ from .queries import clean, delete, find, write
 
 # What `queries.clean` takes, as the description has it. A title or a
 # tag is more than spaces; a tag has no commas, which separate tags in forms.
+# `\s` has \x85 in Python only, \ufeff in JavaScript only: both are named.
 LINE = r"^[^\x00-\x1f\x7f]*$"
 LINES = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
-TITLE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
-TAG = r"^[^\x00-\x1f\x7f,]*[^\s\x00-\x1f\x7f,][^\x00-\x1f\x7f,]*$"
+TITLE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
+TAG = r"^[^\x00-\x1f\x7f,]*[^\s\x00-\x1f\x7f\x85\ufeff,][^\x00-\x1f\x7f,]*$"
 
 ONE_LINE = "Send one line without control characters."
 CHANGED = "The note has been changed since you read it. Read it again, then decide."
