@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 PASSWORD = "S3cret:of/the#kind@that%isquoted"  # noqa: S105
 QUOTED = quote(PASSWORD, safe="")
-FORMS = [PASSWORD.encode(), QUOTED.encode(), b"S3cret"]
+BEGINNING = "S3cret"  # of all forms
 
 
 def files_with_the_password(*folders: Path) -> list[Path]:
@@ -20,6 +20,6 @@ def files_with_the_password(*folders: Path) -> list[Path]:
         content = path.read_bytes()
         if "objects" in path.parts and ".git" in path.parts and len(path.parent.name) == 2:
             content = zlib.decompress(content)
-        if any(form in content for form in FORMS) or "S3cret" in path.name:
+        if BEGINNING.encode() in content or BEGINNING in path.name:
             found.append(path)
     return found

@@ -28,6 +28,7 @@ import cookiecutter.hooks
 import pexpect
 import pytest
 import yaml
+from binaryornot.check import is_binary
 from conftest import TEMPLATE, User, at_the_prompt, text_files
 from cookiecutter.main import cookiecutter as make_project
 from cookiecutter.utils import create_env_with_context
@@ -214,15 +215,20 @@ def check_project(project: Path, given: dict[str, str]) -> None:
 def test_answers_are_refused_in_a_line_or_stay_text(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    compiled = FileSystemBytecodeCache(tempfile.mkdtemp(dir=tmp_path))
+    environments: list[Environment] = []
 
     def create_environment(context: dict[str, Any]) -> Environment:
-        environment: Environment = create_env_with_context(context)
-        environment.bytecode_cache = compiled
-        return environment
+        """The same for all projects, as compiling a template takes the most time."""
+        if not environments:
+            environment = create_env_with_context(context)
+            environment.bytecode_cache = FileSystemBytecodeCache(tempfile.mkdtemp(dir=tmp_path))
+            monkeypatch.setattr(environment, "from_string", cache(environment.from_string))
+            environments.append(environment)
+        return environments[0]
 
     monkeypatch.setattr(cookiecutter.hooks, "run_script", run_here)
     monkeypatch.setattr(cookiecutter.generate, "create_env_with_context", create_environment)
+    monkeypatch.setattr(cookiecutter.generate, "is_binary", cache(is_binary))
     monkeypatch.chdir(tmp_path)
     seen: Counter[str] = Counter()
 
