@@ -270,7 +270,7 @@ def fresh_project(project: Project, user: User) -> Project:
 def copied(original: Project, user: User, uri: str | None = None) -> Project:
     """A copy of a project for a user, with its SQLite database or on another: much less than a set-up."""
     path = user.folder / original.path.name
-    hidden = shutil.ignore_patterns(".venv", "__pycache__")
+    hidden = shutil.ignore_patterns(".venv", "*-pytest-*.pyc")  # those keep their path
     shutil.copytree(original.path, path, symlinks=True, ignore=hidden)
     copy = Project(path, user.env)
     copy.succeed("uv", "sync", "--frozen", "--offline")
