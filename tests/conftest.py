@@ -256,9 +256,9 @@ def user(new_user: Callable[[], User]) -> User:
 
 
 @pytest.fixture(scope="session")
-def project(new_user: Callable[[], User]) -> Project:
+def project(original: Callable[[str], Project]) -> Project:
     """A project with default answers, set up; for tests that change nothing in it."""
-    return new_user().project()
+    return original("sqlite")
 
 
 @pytest.fixture
@@ -377,30 +377,26 @@ def new_uri(
 def original(
     new_uri: Callable[[str], str], new_user: Callable[[], User]
 ) -> Callable[[str], Project]:
-    """A function that gives a project on a server of a kind, set up once, to be copied."""
+    """A function that gives a project on a database of a kind, set up once, to be copied."""
 
     @cache
     def make(kind: str) -> Project:
-        return new_user().project(f"database_uri={new_uri(kind)}")
+        answers = [] if kind == "sqlite" else [f"database_uri={new_uri(kind)}"]
+        return new_user().project(*answers)
 
     return make
 
 
 @pytest.fixture
 def on(
-    new_uri: Callable[[str], str],
-    project: Project,
-    original: Callable[[str], Project],
-    user: User,
+    new_uri: Callable[[str], str], original: Callable[[str], Project], user: User
 ) -> Callable[[str], tuple[Project, str]]:
     """A function that gives a project on a database of a kind, to be changed, and its URI."""
 
     def make(kind: str) -> tuple[Project, str]:
-        if kind == "sqlite":
-            copy = copied(project, user)
-            return copy, f"sqlite:///{copy.path}/instance/my_app.db"
-        uri = new_uri(kind)
-        return copied(original(kind), user, uri), servers.driver_named(uri)
+        uri = None if kind == "sqlite" else new_uri(kind)
+        copy = copied(original(kind), user, uri)
+        return copy, servers.driver_named(uri or f"sqlite:///{copy.path}/instance/my_app.db")
 
     return make
 

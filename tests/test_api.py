@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from browser import program
-from conftest import Project, User, get, run
+from conftest import Project, User, copied, get, run
 from servers import KINDS, Server, driver_named, snapshot
 from sqlalchemy import make_url
 
@@ -72,7 +72,10 @@ with create_app().app_context() as context:
 
 @pytest.fixture(scope="module", params=[*KINDS, "accounts"])
 def api(
-    request: pytest.FixtureRequest, new_user: Callable[[], User], new_uri: Callable[[str], str]
+    request: pytest.FixtureRequest,
+    new_user: Callable[[], User],
+    new_uri: Callable[[str], str],
+    original: Callable[[str], Project],
 ) -> Iterator[Api]:
     has_accounts = request.param == "accounts"
     uri = new_uri("sqlite" if has_accounts else request.param)
@@ -80,7 +83,11 @@ def api(
         # To compare texts as newer servers do: some characters are nothing.
         mysql: Server = request.getfixturevalue("mysql")
         mysql.run(f"ALTER DATABASE {make_url(uri).database} COLLATE utf8mb4_unicode_520_ci")
-    made = new_user().project(f"database_uri={uri}", f"accounts={'yes' if has_accounts else 'no'}")
+    made = (
+        new_user().project(f"database_uri={uri}", "accounts=yes")
+        if has_accounts
+        else copied(original(request.param), new_user(), uri)
+    )
     token = made.succeed("uv", "run", "python", "-c", MAKE_ACCOUNT).strip() if has_accounts else ""
     project = Project(made.path, {**made.env, "FLASK_DEBUG": "0"})
     with project.listen() as port:

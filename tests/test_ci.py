@@ -189,9 +189,11 @@ def test_no_package_has_a_known_vulnerability(bake: Bake, user: User, kind: str)
     assert done.returncode == 0, done.stdout
 
 
-def test_one_command_makes_all_checks_and_goes_on_after_a_failure(user: User) -> None:
+def test_one_command_makes_all_checks_and_goes_on_after_a_failure(
+    fresh_project: Project, user: User
+) -> None:
     user.env["UV_HTTP_RETRIES"] = "0"
-    project = user.project()
+    project = fresh_project
     (project.path / "tests" / "test_other.py").write_text("import  os\n")
 
     done = project.run("uv", "run", "poe", "check")

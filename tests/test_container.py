@@ -17,7 +17,7 @@ import image
 import pytest
 import yaml
 from actions import schema_finds_nothing
-from conftest import User, free_port, get, run
+from conftest import Project, User, copied, free_port, get, run
 from dotenv import dotenv_values
 from servers import KINDS, Server
 from sqlalchemy import make_url
@@ -90,9 +90,10 @@ def composed(
     request: pytest.FixtureRequest,
     new_user: Callable[[], User],
     new_uri: Callable[[str], str],
+    original: Callable[[str], Project],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Composed:
-    project = new_user().project(f"database_uri={new_uri(request.param)}").path
+    project = copied(original(request.param), new_user(), new_uri(request.param)).path
     for name in LEFT_BEHIND:
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text("secret")

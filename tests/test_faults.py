@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from clients import GOOD, Checks, Clients, wait_until
-from conftest import Project, User, free_port, get
+from conftest import Project, User, copied, free_port, get
 from own_servers import CONNECTIONS, WHERE, OwnServer, own_server
 from reliability import report
 from servers import driver_named
@@ -116,11 +116,13 @@ class OnOwnServer:
 
 @pytest.fixture(scope="module", params=["postgresql", "mysql"])
 def module_own(
-    request: pytest.FixtureRequest, new_user: Callable[[], User]
+    request: pytest.FixtureRequest,
+    new_user: Callable[[], User],
+    original: Callable[[str], Project],
 ) -> Iterator[OnOwnServer]:
     with own_server(request.param) as server:
         database = server.new_database()
-        project = new_user().project(f"database_uri={server.uri(database)}")
+        project = copied(original(request.param), new_user(), server.uri(database))
         yield OnOwnServer(server, project, database)
 
 
@@ -298,14 +300,14 @@ def test_of_a_worker_that_is_killed_only_its_own_requests_are_lost(own: OnOwnSer
 
 @pytest.fixture(scope="module")
 def small_disk(
-    new_user: Callable[[], User], tmp_path_factory: pytest.TempPathFactory
+    new_user: Callable[[], User], project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Project, Path]]:
     """A project on SQLite, and a folder with little room, where its database is."""
     if os.getuid() != 0:
         pytest.skip("needs root, to mount a small disk")
     folder = tmp_path_factory.mktemp("disk")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
-    yield new_user().project(f"database_uri=sqlite:///{folder}/data.db"), folder
+    yield copied(project, new_user(), f"sqlite:///{folder}/data.db"), folder
     subprocess.run(["umount", folder], check=True)
 
 
