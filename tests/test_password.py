@@ -43,8 +43,9 @@ def in_the_options(server: Server, user: str, database: str) -> str:
 
 
 @contextmanager
-def watch_processes() -> Iterator[list[bytes]]:
-    """Collect the command lines that hold the password, of all processes meanwhile."""
+def watch_processes(user: User) -> Iterator[list[bytes]]:
+    """Collect the command lines that hold the password, of all the user's processes meanwhile."""
+    home = f"HOME={user.home}\0".encode()
     seen: list[bytes] = []
     over = threading.Event()
 
@@ -53,10 +54,10 @@ def watch_processes() -> Iterator[list[bytes]]:
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
                     line = path.read_bytes()
+                    if b"S3cret" in line and home in path.with_name("environ").read_bytes():
+                        seen.append(line)
                 except OSError:
                     continue
-                if b"S3cret" in line and b"database_uri=" not in line:  # of another test
-                    seen.append(line)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -85,7 +86,7 @@ def test_the_password_is_in_env_and_nowhere_else(
     user.env |= {"TMPDIR": str(temporary), **identity}
 
     terminal = at_the_prompt(user)
-    with watch_processes() as seen:
+    with watch_processes(user) as seen:
         for question in QUESTIONS:
             terminal.expect_exact("): ")
             given = answer(server, name, database) if question == "database_uri" else ""
@@ -123,6 +124,13 @@ def test_a_replay_asks_for_the_password_in_env(user: User, mysql: Server) -> Non
     assert done.returncode == 0
     assert "Access denied" in done.stdout
     assert "Correct DATABASE_URL in .env" in done.stdout
+
+
+def test_the_watch_sees_a_password(user: User) -> None:
+    with watch_processes(user) as seen:
+        user.run("bash", "-c", "sleep 1; true", PASSWORD)
+
+    assert PASSWORD.encode() in seen[0]
 
 
 def test_the_search_finds_a_password(user: User) -> None:
