@@ -173,6 +173,18 @@ class User:
         (path,) = [path for path in self.folder.glob("[!.]*") if path.is_dir()]
         return Project(path, self.env, done.stdout)
 
+    def processes(self, command_line: str = "") -> dict[int, str]:
+        """The command lines of the user's processes, those that match a regular expression."""
+        home = f"HOME={self.home}".encode()
+        found = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                environment = path / "environ"
+                if re.search(command_line, line) and home in environment.read_bytes().split(b"\0"):
+                    found[int(path.name)] = line
+        return found
+
     def files(self) -> list[Path]:
         """All that is in the folder, and what cookiecutter keeps in the home."""
         return [*self.folder.rglob("*"), *(self.home / ".cookiecutter_replay").rglob("*")]
@@ -280,6 +292,10 @@ def copied(original: Project, user: User, uri: str | None = None) -> Project:
         copy.replace(".env", line, f"DATABASE_URL='{servers.driver_named(uri)}'")
         copy.flask("db", "upgrade")
     return copy
+
+
+def sqlite_uri(project: Project) -> str:
+    return f"sqlite:///{project.path / 'instance' / 'my_app.db'}"
 
 
 @pytest.fixture
@@ -396,7 +412,7 @@ def on(
     def make(kind: str) -> tuple[Project, str]:
         uri = None if kind == "sqlite" else new_uri(kind)
         copy = copied(original(kind), user, uri)
-        return copy, servers.driver_named(uri or f"sqlite:///{copy.path}/instance/my_app.db")
+        return copy, servers.driver_named(uri or sqlite_uri(copy))
 
     return make
 

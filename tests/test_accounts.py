@@ -80,14 +80,11 @@ class Visitor:
             connection.close()
 
     def send(self, **values: str) -> int:
-        """The status; where it is 503, as a busy machine may have it, that of another try."""
         headers = {
             "Cookie": self.cookie,
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        body = urlencode(values | {"csrf_token": self.token})
-        status = self._ask("POST", body, **headers)[0]
-        return self._ask("POST", body, **headers)[0] if status == 503 else status
+        return self._ask("POST", urlencode(values | {"csrf_token": self.token}), **headers)[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,10 +93,15 @@ def test_of_many_who_register_an_address_at_once_one_gets_the_account(
 ) -> None:
     project = elsewhere(kind)
     values = {"email": "ann@example.com", "password": PASSWORD, "password_confirm": PASSWORD}
+
+    def register(visitor: Visitor) -> int:
+        status = visitor.send(**values)
+        return visitor.send(**values) if status == 503 else status  # on a busy machine
+
     with serve(project) as port:
         visitors = [Visitor(port, "/accounts/register") for _ in range(8)]
         with ThreadPoolExecutor(len(visitors)) as pool:
-            answers = list(pool.map(lambda visitor: visitor.send(**values), visitors))
+            answers = list(pool.map(register, visitors))
 
     assert set(answers) == {302}
     engine = create_engine(project.env["DATABASE_URL"], poolclass=NullPool)

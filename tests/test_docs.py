@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE, Project
+from conftest import TEMPLATE, Project, sqlite_uri
 from servers import KINDS, Server, driver_named
 from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -139,10 +139,6 @@ def add_note(project: Project, title: str) -> None:
         "assert 'written by ' + data['title'] in page.text, page.text\n"
     )
     project.succeed("uv", "run", "python", "-c", script)
-
-
-def sqlite_uri(project: Project) -> str:
-    return f"sqlite:///{project.path / 'instance' / 'my_app.db'}"
 
 
 def names(project: Project) -> list[str]:

@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote
 
 import cookiecutter.generate
@@ -35,7 +34,7 @@ from cookiecutter.utils import create_env_with_context
 from dotenv import dotenv_values
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from jinja2 import Environment, FileSystemBytecodeCache
+from jinja2 import FileSystemBytecodeCache
 from reliability import report
 from sqlalchemy import make_url
 from test_command_line import QUESTIONS
@@ -215,19 +214,13 @@ def check_project(project: Path, given: dict[str, str]) -> None:
 def test_answers_are_refused_in_a_line_or_stay_text(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    environments: list[Environment] = []
-
-    def create_environment(context: dict[str, Any]) -> Environment:
-        """The same for all projects, as compiling a template takes the most time."""
-        if not environments:
-            environment = create_env_with_context(context)
-            environment.bytecode_cache = FileSystemBytecodeCache(tempfile.mkdtemp(dir=tmp_path))
-            monkeypatch.setattr(environment, "from_string", cache(environment.from_string))
-            environments.append(environment)
-        return environments[0]
-
+    # One for all projects, as compiling their templates would take the most time.
+    questions = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+    environment = create_env_with_context({"cookiecutter": questions})
+    environment.bytecode_cache = FileSystemBytecodeCache(tempfile.mkdtemp(dir=tmp_path))
+    monkeypatch.setattr(environment, "from_string", cache(environment.from_string))
     monkeypatch.setattr(cookiecutter.hooks, "run_script", run_here)
-    monkeypatch.setattr(cookiecutter.generate, "create_env_with_context", create_environment)
+    monkeypatch.setattr(cookiecutter.generate, "create_env_with_context", lambda _: environment)
     monkeypatch.setattr(cookiecutter.generate, "is_binary", cache(is_binary))
     monkeypatch.chdir(tmp_path)
     seen: Counter[str] = Counter()

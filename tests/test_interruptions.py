@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -16,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import pexpect
 import pytest
@@ -61,31 +59,18 @@ class Making:
     def send(self, number: int, whom: str) -> float:
         """Send a signal to one process or to all; return the seconds until none is left."""
         if whom != "all":
-            wait_until(lambda: bool(self.processes(COMMAND_LINES[whom])))
+            wait_until(lambda: bool(self.user.processes(COMMAND_LINES[whom])))
         started = time.monotonic()
         with suppress(ProcessLookupError):
             if whom == "all":
                 os.killpg(self.process.pid, number)
             else:
-                os.kill(min(self.processes(COMMAND_LINES[whom])), number)
+                os.kill(min(self.user.processes(COMMAND_LINES[whom])), number)
         self.output += self.process.communicate()[0]
-        wait_until(lambda: not self.processes(), LONGEST)
+        wait_until(lambda: not self.user.processes(), LONGEST)
         seconds = time.monotonic() - started
         assert seconds < LONGEST
         return seconds
-
-    def processes(self, command_line: str = "") -> list[int]:
-        """The processes that are left of those with the home of this user."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                environment = (path / "environ").read_bytes().split(b"\0")
-                line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if f"HOME={self.user.home}".encode() in environment and re.search(
-                    command_line, line
-                ):
-                    found.append(int(path.name))
-        return found
 
     def finish(self) -> None:
         """Type what was printed; where nothing could be, what the README says."""
