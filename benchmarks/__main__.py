@@ -69,13 +69,15 @@ def main() -> None:
         print(f"\n# {name}\n", flush=True)
         found: Ratios = importlib.import_module(name).main()
         measured |= {text: found[what] for what, text in SHOWN[name].items()}
+        if os.environ.get("UPDATE_README") == "1":  # after each: all of them take long
+            README.write_text(
+                updated(README.read_text(encoding="utf-8"), measured), encoding="utf-8"
+            )
     print("\n# What README.md shows\n")
     head("ours / other", *DATABASES)
     for text, ratios in measured.items():
         row(text, *cells(ratios))
     print(f"\n{machine()}")
-    if os.environ.get("UPDATE_README") == "1":
-        README.write_text(updated(README.read_text(encoding="utf-8"), measured), encoding="utf-8")
 
 
 def cells(ratios: dict[str, list[float]]) -> list[str]:

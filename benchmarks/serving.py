@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROUNDS = 5
-SECONDS = 2
+SECONDS = 1
 STARTS = 5
 CONNECTIONS = 8
 NOTES = 20
