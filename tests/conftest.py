@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +30,20 @@ from pytest_cookies.plugin import Cookies
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
+SCRIPTS = TEMPLATE / "tests" / "scripts"  # they run in a project, with its packages
+# In a project: a file that tests edit, a line of it, and a line to put after that.
+MODELS = "src/my_app/notes/models.py"
+BODY = "    body: Mapped[str] = mapped_column(Text)\n"
+PRICE = "    price: Mapped[int | None]\n"
+# How often what depends on chance is done: 50 is what the claims rest on.
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["__prompts__"]
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Test",
+    "GIT_AUTHOR_EMAIL": "test@example.com",
+    "GIT_COMMITTER_NAME": "Test",
+    "GIT_COMMITTER_EMAIL": "test@example.com",
+}
 
 Bake = Callable[..., Path]
 pytest_plugins = ["browser"]  # the fixtures of the tests with a browser
@@ -92,6 +109,24 @@ class Project:
 
     def revisions(self) -> list[Path]:
         return sorted((self.path / "migrations" / "versions").glob("*.py"))
+
+    def add_revision(self, name: str, upgrade: str, downgrade: str = "pass") -> str:
+        """Write a revision by hand, and return its id."""
+        written = "\n".join(path.read_text() for path in self.revisions())
+        made, below = (
+            {*re.findall(rf"^{name}\b.*['\"](\w+)['\"]$", written, re.MULTILINE)}
+            for name in ("revision", "down_revision")
+        )
+        (head,) = made - below
+        number = f"{len(self.revisions()):012x}"
+        path = self.path / "migrations" / "versions" / f"2999_{number}_{name}.py"
+        path.write_text(
+            "import time\n\nimport sqlalchemy as sa\nfrom alembic import op\n\n"
+            f"revision = {number!r}\ndown_revision = {head!r}\nbranch_labels = None\ndepends_on = None\n\n\n"
+            f"def upgrade() -> None:\n{textwrap.indent(textwrap.dedent(upgrade).strip(), '    ')}\n\n\n"
+            f"def downgrade() -> None:\n{textwrap.indent(textwrap.dedent(downgrade).strip(), '    ')}\n"
+        )
+        return number
 
     def replace(self, file: str, old: str, new: str) -> None:
         """Edit a file of the project."""
@@ -308,6 +343,12 @@ def bake(cookies: Cookies) -> Bake:
         return Path(result.project_path)
 
     return make
+
+
+def checks_at_the_desk(project: Path) -> list[str]:
+    settings = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    checks: list[str] = settings["tool"]["poe"]["tasks"]["check"]["sequence"]
+    return checks
 
 
 def text_files(project: Path) -> list[Path]:

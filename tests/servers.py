@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -144,7 +144,7 @@ def checks_passwords(server: Server) -> bool:
     user = server.new_user("right")
     try:
         url = server.admin.set(username=user, password="wrong")  # noqa: S106
-        create_engine(url, poolclass=NullPool).connect().close()
+        engine_of(url).connect().close()
     except OperationalError:
         return True
     return False
@@ -190,6 +190,11 @@ def postgresql_with_passwords() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
+def engine_of(uri: str | URL) -> Engine:
+    """An engine that keeps no connection."""
+    return create_engine(uri, poolclass=NullPool)
+
+
 def driver_named(uri: str) -> str:
     """The address as SQLAlchemy needs it here."""
     return uri.replace("postgresql:", "postgresql+psycopg:").replace("mysql:", "mysql+pymysql:")
@@ -197,7 +202,7 @@ def driver_named(uri: str) -> str:
 
 def snapshot(url: str | URL) -> dict[str, object]:
     """All tables of a database, with their columns, indexes, constraints and rows."""
-    with create_engine(url, poolclass=NullPool).connect() as connection:
+    with engine_of(url).connect() as connection:
         inspector = inspect(connection)
         return {
             table: (
@@ -208,3 +213,14 @@ def snapshot(url: str | URL) -> dict[str, object]:
             )
             for table in sorted(inspector.get_table_names())
         }
+
+
+def execute(uri: str, *statements: str) -> None:
+    with engine_of(uri).begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def rows(uri: str, query: str) -> list[tuple[object, ...]]:
+    with engine_of(uri).connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]

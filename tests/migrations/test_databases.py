@@ -8,12 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Project, User
+from conftest import SCRIPTS, Project, User, checks_at_the_desk
 from reliability import report
-from servers import KINDS, Server, driver_named, snapshot
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
-from test_ci import checks_at_the_desk
+from servers import KINDS, Server, driver_named, engine_of, snapshot
 
 Make = Callable[[str], tuple[Project, str]]
 
@@ -97,25 +94,13 @@ def test_several_requests(app: Flask, client: FlaskClient) -> None:
         assert count() == 1
 '''
 
-LIFE_CYCLE = """
-import flask_migrate
-from my_app import create_app
-
-with create_app().app_context():
-    flask_migrate.upgrade()
-    flask_migrate.check()
-    flask_migrate.downgrade(revision="base")
-    flask_migrate.upgrade()
-    flask_migrate.check()
-"""
-
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_projects_tests_run_on_its_database_and_leave_it_unchanged(
     kind: str, on: Callable[[str], tuple[Project, str]], request: pytest.FixtureRequest
 ) -> None:
     project, uri = on(kind)
-    engine = create_engine(uri, poolclass=NullPool)
+    engine = engine_of(uri)
     with engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO note (title, body) VALUES ('mine', 'to be kept')")
         connection.exec_driver_sql("INSERT INTO tag (name) VALUES ('mine')")
@@ -148,7 +133,6 @@ def test_one_revision_serves_every_database(
     tmp_path: Path,
 ) -> None:
     project, _ = on(maker)
-    (tmp_path / "life_cycle.py").write_text(LIFE_CYCLE)
     for kind in KINDS:
         elsewhere = Project(
             project.path,
@@ -160,7 +144,7 @@ def test_one_revision_serves_every_database(
         )
         drivers = ["--with", "psycopg[binary]", "--with", "pymysql[rsa]"]
         elsewhere.succeed(
-            "uv", "run", *drivers, "python", "-W", "error", str(tmp_path / "life_cycle.py")
+            "uv", "run", *drivers, "python", "-W", "error", str(SCRIPTS / "life_cycle.py")
         )
 
 

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from subprocess import CompletedProcess
 
 import pytest
-from conftest import Project, User
+from conftest import ROUNDS, Project, User
 from reliability import report
 from servers import KINDS, Server
-from test_migrating import ROUNDS
 
 TWO = "Two at once"
 Done = CompletedProcess[str]

@@ -7,13 +7,10 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from conftest import Project
-from servers import KINDS
-from sqlalchemy import create_engine, inspect, text
-from sqlalchemy.pool import NullPool
+from conftest import BODY, MODELS, Project
+from servers import KINDS, engine_of
+from sqlalchemy import inspect, text
 
-MODELS = "src/my_app/notes/models.py"
-BODY = "    body: Mapped[str] = mapped_column(Text)\n"
 Make = Callable[[str], tuple[Project, str]]
 
 
@@ -42,7 +39,7 @@ def live(project: Project) -> None:
 
 
 def fill(uri: str) -> None:
-    with create_engine(uri, poolclass=NullPool).begin() as connection:
+    with engine_of(uri).begin() as connection:
         connection.execute(text("INSERT INTO note (id, title, body) VALUES (1, 'a', 'b')"))
         connection.execute(text("INSERT INTO tag (id, name) VALUES (1, 'a')"))
 
@@ -93,7 +90,7 @@ def test_a_column_or_table_is_dropped_only_if_asked_for(kind: str, on: Make) -> 
     downgrade = project.revisions()[-1].read_text().partition("def downgrade")[2]
     assert not re.search(r"DATETIME|TIMESTAMP|mysql\.|postgresql\.", downgrade)
     project.flask("db", "upgrade")
-    assert "note_tag" not in inspect(create_engine(uri, poolclass=NullPool)).get_table_names()
+    assert "note_tag" not in inspect(engine_of(uri)).get_table_names()
 
 
 def leave_out_notes(project: Project) -> None:

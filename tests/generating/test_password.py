@@ -9,10 +9,9 @@ from contextlib import contextmanager
 
 import pexpect
 import pytest
-from conftest import User, at_the_prompt
+from conftest import QUESTIONS, User, at_the_prompt
 from passwords import BEGINNING, PASSWORD, QUOTED, files_with_the_password
 from servers import Server
-from test_command_line import QUESTIONS
 
 Answer = Callable[[Server, str, str], str]
 

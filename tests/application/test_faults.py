@@ -18,10 +18,9 @@ from clients import GOOD, Checks, Clients, wait_until
 from conftest import Project, User, copied, free_port, get
 from own_servers import CONNECTIONS, WHERE, OwnServer, own_server
 from reliability import report
-from servers import driver_named
-from sqlalchemy import create_engine, text
+from servers import driver_named, engine_of
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
 
 SECTION = "The application under fault"
 THREADS = 4
@@ -60,7 +59,7 @@ class Served:
 
     def figures(self, soon: float = SOON) -> str:
         """What was seen of them all, once nothing of it is to be complained of."""
-        with create_engine(self.uri, poolclass=NullPool).connect() as connection:
+        with engine_of(self.uri).connect() as connection:
             notes = connection.scalar(text("SELECT count(*) FROM note WHERE title = 'Milk'"))
             torn = connection.scalar(text(TORN))
         answers = self.clients.answers
@@ -183,7 +182,7 @@ def test_a_query_behind_a_lock_is_given_up_by_the_application_and_by_the_server(
         else "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%%'"
     )
     with serve(own.project, own.uri) as served, served.in_use(MANY):
-        other = create_engine(own.uri, poolclass=NullPool).connect()
+        other = engine_of(own.uri).connect()
         other.exec_driver_sql(lock)
         time.sleep(3 * LIMIT)
         with own.server.connect() as administrator:
@@ -236,7 +235,7 @@ def test_a_pooler_gets_in_the_way_of_nothing(own: OnOwnServer) -> None:
             serve(own.project, pooled, MIGRATION_DATABASE_URL=own.uri) as served,
             served.in_use(),
         ):
-            other = create_engine(own.uri, poolclass=NullPool).connect()
+            other = engine_of(own.uri).connect()
             other.exec_driver_sql("LOCK TABLE note IN EXCLUSIVE MODE")
             wait_until(lambda: served.clients.answers["POST", 503] > THREADS)
             other.close()
@@ -251,7 +250,7 @@ def test_a_pooler_gets_in_the_way_of_nothing(own: OnOwnServer) -> None:
 
 
 def test_a_server_whose_connections_are_all_in_use_is_asked_again(own: OnOwnServer) -> None:
-    engine = create_engine(own.uri, poolclass=NullPool)
+    engine = engine_of(own.uri)
     with serve(own.project, own.uri) as served, ExitStack() as others:
         for _ in range(CONNECTIONS):
             others.enter_context(engine.connect())
@@ -314,7 +313,7 @@ def small_disk(
 @contextmanager
 def serve_small_disk(project: Project, folder: Path) -> Iterator[Served]:
     uri = f"sqlite:///{folder}/data.db"
-    engine = create_engine(uri, poolclass=NullPool)
+    engine = engine_of(uri)
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys=ON")
         connection.exec_driver_sql("DELETE FROM note")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, product
 from pathlib import Path
@@ -15,9 +14,8 @@ import pytest
 import servers
 import yaml
 from actions import actionlint, schema_finds_nothing, zizmor
-from conftest import Bake, Project, User, text_files
+from conftest import IDENTITY, Bake, Project, User, checks_at_the_desk, text_files
 from sqlalchemy import make_url
-from test_command_line import IDENTITY
 
 from answers import CI, INTERFACES
 
@@ -60,12 +58,6 @@ def each_pair() -> list[dict[str, str]]:
 for_each_pair = pytest.mark.parametrize(
     "answers", each_pair(), ids=lambda answers: "-".join(answers.values())
 )
-
-
-def checks_at_the_desk(project: Path) -> list[str]:
-    settings = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    checks: list[str] = settings["tool"]["poe"]["tasks"]["check"]["sequence"]
-    return checks
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -19,9 +19,8 @@ from contextlib import suppress
 import pexpect
 import pytest
 from clients import wait_until
-from conftest import TEMPLATE, User, at_the_prompt, commands_printed_by
+from conftest import ROUNDS, TEMPLATE, User, at_the_prompt, commands_printed_by
 from reliability import report
-from test_migrating import ROUNDS
 
 LONGEST = 10  # seconds until no process is left, on a busy machine
 COMMAND_LINES = {  # regular expressions

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from conftest import Project
 from servers import KINDS
-from test_migrating import add_revision
 
 Make = Callable[[str], tuple[Project, str]]
 DANGERS = {
@@ -51,8 +50,8 @@ for (number,) in op.get_bind().execute(sa.text("SELECT id FROM note")).all():
 def test_each_danger_is_named_until_it_is_allowed_with_a_reason(kind: str, on: Make) -> None:
     project, _ = on(kind)
     names = SQUAWK if kind == "postgresql" else {rule: rule for rule in DANGERS}
-    add_revision(project, "harmless", HARMLESS)
-    revisions = {rule: add_revision(project, rule, DANGERS[rule]) for rule in names}
+    project.add_revision("harmless", HARMLESS)
+    revisions = {rule: project.add_revision(rule, DANGERS[rule]) for rule in names}
 
     done = project.run("uv", "run", "flask", "db", "lint")
 
@@ -75,7 +74,7 @@ def test_each_danger_is_named_until_it_is_allowed_with_a_reason(kind: str, on: M
 
 
 def test_a_batch_on_sqlite_is_read_as_what_it_means(fresh_project: Project) -> None:
-    revision = add_revision(fresh_project, "batch", IN_A_BATCH)
+    revision = fresh_project.add_revision("batch", IN_A_BATCH)
 
     done = fresh_project.run("uv", "run", "flask", "db", "lint", revision)
 
@@ -88,7 +87,7 @@ def test_a_batch_on_sqlite_is_read_as_what_it_means(fresh_project: Project) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_revision_that_reads_rows_is_named_as_read_by_half(kind: str, on: Make) -> None:
     project, _ = on(kind)
-    revision = add_revision(project, "reads", READS)
+    revision = project.add_revision("reads", READS)
 
     done = project.run("uv", "run", "flask", "db", "lint")
 

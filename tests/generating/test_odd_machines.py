@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE, Project, User, commands_printed_by
+from conftest import BODY, IDENTITY, MODELS, PRICE, TEMPLATE, Project, User, commands_printed_by
 from reliability import report
-from test_command_line import IDENTITY
-from test_project import BODY, PRICE
 
 Disk = Callable[..., Path]
 ODD = "Odd machines"
@@ -244,7 +242,7 @@ def test_with_a_wrong_clock(user: User, clock: str) -> None:
         finish(user, commands_printed_by(done.stdout)[0])
 
     project = Project(user.folder / "my_app", user.env)
-    project.replace("src/my_app/notes/models.py", BODY, BODY + PRICE)
+    project.replace(MODELS, BODY, BODY + PRICE)
     project.flask("db", "migrate", "-m", "add price")
     project.flask("db", "upgrade")
     project.flask("db", "check")

@@ -8,12 +8,10 @@ import stat
 from collections.abc import Callable
 
 import pytest
-from conftest import Project, User
+from conftest import BODY, MODELS, PRICE, Project, User
 
 from answers import INTERFACES
 
-MODELS = "src/my_app/notes/models.py"
-BODY = "    body: Mapped[str] = mapped_column(Text)\n"
 MODEL = """from sqlalchemy.orm import Mapped, mapped_column
 
 from .database import Base
@@ -24,7 +22,6 @@ class Product(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
 """
-PRICE = "    price: Mapped[int | None]\n"
 
 
 @pytest.mark.quick

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -10,16 +9,16 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import TEMPLATE, Project, User, at_the_prompt, commands_printed_by
+from conftest import (
+    IDENTITY,
+    QUESTIONS,
+    Project,
+    User,
+    at_the_prompt,
+    commands_printed_by,
+)
 from reliability import report
 
-QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["__prompts__"]
-IDENTITY = {
-    "GIT_AUTHOR_NAME": "Test",
-    "GIT_AUTHOR_EMAIL": "test@example.com",
-    "GIT_COMMITTER_NAME": "Test",
-    "GIT_COMMITTER_EMAIL": "test@example.com",
-}
 BAD_NAMES = ["class", "2048 game", "🎉", "flask", "../x"]
 
 

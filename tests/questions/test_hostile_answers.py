@@ -28,7 +28,7 @@ import pexpect
 import pytest
 import yaml
 from binaryornot.check import is_binary
-from conftest import TEMPLATE, User, at_the_prompt, text_files
+from conftest import QUESTIONS, ROUNDS, TEMPLATE, User, at_the_prompt, text_files
 from cookiecutter.main import cookiecutter as make_project
 from cookiecutter.utils import create_env_with_context
 from dotenv import dotenv_values
@@ -37,8 +37,6 @@ from hypothesis import strategies as st
 from jinja2 import FileSystemBytecodeCache
 from reliability import report
 from sqlalchemy import make_url
-from test_command_line import QUESTIONS
-from test_migrating import ROUNDS
 
 import answers
 import database_uri

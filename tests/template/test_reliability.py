@@ -79,7 +79,7 @@ def test_another_result_takes_the_place_of_one_of_the_night(
 
 
 def test_each_fault_on_the_page_is_one_of_a_test() -> None:
-    tests = "".join(path.read_text() for path in (TEMPLATE / "tests").glob("test_*.py"))
+    tests = "".join(path.read_text() for path in (TEMPLATE / "tests").rglob("test_*.py"))
     faults = [fault for rows in reliability.tables().values() for fault in rows]
 
     names = [re.sub(r" \((SQLite|PostgreSQL|MySQL/MariaDB)\)$", "", fault) for fault in faults]

@@ -17,9 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import TEMPLATE, Project, User, commands_printed_by, free_port
 from passwords import PASSWORD, files_with_the_password
-from servers import Server, driver_named, snapshot
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
+from servers import Server, driver_named, engine_of, snapshot
 
 README = TEMPLATE / "README.md"
 START, END = "<!-- states -->", "<!-- end of states -->"
@@ -54,7 +52,7 @@ class Place:
             self.server.run(*statements, database=name)
             return self.server.uri(name)
         path = self.folder / "data.db"
-        engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+        engine = engine_of(f"sqlite:///{path}")
         with engine.begin() as connection:
             for statement in statements:
                 connection.exec_driver_sql(statement)

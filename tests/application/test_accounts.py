@@ -17,11 +17,9 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from conftest import Bake, Project, User, free_port, get, text_files
-from servers import KINDS, driver_named
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
-from test_databases import LIFE_CYCLE
+from conftest import SCRIPTS, Bake, Project, User, free_port, get, text_files
+from servers import KINDS, driver_named, engine_of
+from sqlalchemy import text
 
 PASSWORD = "correct horse battery staple"  # noqa: S105
 DRIVERS = ["--with", "psycopg[binary]", "--with", "pymysql[rsa]"]
@@ -104,7 +102,7 @@ def test_of_many_who_register_an_address_at_once_one_gets_the_account(
             answers = list(pool.map(register, visitors))
 
     assert set(answers) == {302}
-    engine = create_engine(project.env["DATABASE_URL"], poolclass=NullPool)
+    engine = engine_of(project.env["DATABASE_URL"])
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM account")) == 1
 
@@ -214,12 +212,11 @@ def test_a_revision_of_one_database_serves_every_database(
     tmp_path: Path,
 ) -> None:
     project = user.project(f"database_uri={new_uri('postgresql')}", "accounts=yes")
-    (tmp_path / "life_cycle.py").write_text(LIFE_CYCLE)
     for kind in KINDS:
         settings = {"SECRET_KEY": secrets.token_hex(), "DATABASE_URL": driver_named(new_uri(kind))}
         there = Project(project.path, {**project.env, **settings})
         there.succeed(
-            "uv", "run", *DRIVERS, "python", "-W", "error", str(tmp_path / "life_cycle.py")
+            "uv", "run", *DRIVERS, "python", "-W", "error", str(SCRIPTS / "life_cycle.py")
         )
 
 

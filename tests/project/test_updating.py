@@ -7,15 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE, Project, User
+from conftest import BODY, IDENTITY, MODELS, QUESTIONS, TEMPLATE, Project, User
 from passwords import PASSWORD, files_with_the_password
-from servers import KINDS, Server, driver_named
-from test_command_line import IDENTITY, QUESTIONS
-from test_docs import edit, execute, rows, sections_of, write
+from recipes import edit, sections_of, write
+from servers import KINDS, Server, driver_named, execute, rows
 
 SECTIONS = sections_of(TEMPLATE / "docs" / "updating.md")
-MODELS = "src/my_app/notes/models.py"
-BODY = "    body: Mapped[str] = mapped_column(Text)\n"
 NAME = "    name: Mapped[str] = mapped_column(String(50), unique=True)\n"
 TEMPLATE_FILES = "{{cookiecutter.project_slug}}/src/{{cookiecutter.project_slug}}"
 

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE, Project, sqlite_uri
-from servers import KINDS, Server, driver_named
-from sqlalchemy import create_engine, inspect, make_url, text
+from conftest import MODELS, TEMPLATE, Project, sqlite_uri
+from recipes import SECTIONS, finish, follow, write
+from servers import KINDS, Server, driver_named, engine_of, execute, rows
+from sqlalchemy import inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
-from test_migrating import add_revision, engine_of
 
 pytestmark = pytest.mark.slow
 
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def sections_of(page: Path) -> dict[str, list[tuple[str, str]]]:
-    """The blocks of each section of a page: (language, text)."""
-    parts = re.split(r"^##+ ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    return {
-        title: BLOCK.findall(rest) for title, _, rest in (part.partition("\n") for part in parts)
-    }
-
-
 PATH = TEMPLATE / "docs" / "migrations.md"
 PAGE = PATH.read_text(encoding="utf-8")
-SECTIONS = sections_of(PATH)
-MODELS = "src/my_app/notes/models.py"
 LOST = "0123456789ab"
 REQUIRED = [
     "require_content",
@@ -38,77 +24,6 @@ REQUIRED = [
     "require_content_not_null_content",
 ]
 Make = Callable[[str], tuple[Project, str]]
-
-
-def follow(project: Project, title: str) -> Iterator[str]:
-    """Do what the blocks of a section say, and give the output of each command.
-
-    The text that follows a command is what it prints. One that begins with "Error" fails.
-    """
-    blocks = SECTIONS[title]
-    for number, (language, block) in enumerate(blocks):
-        if language == "sh":
-            following, expected = [*blocks, ("", "")][number + 1]
-            quoted = expected if following == "text" else ""
-            done = project.run("bash", "-euo", "pipefail", "-c", block)
-            assert done.returncode == quoted.startswith("Error"), f"{block}\n{done.stdout}"
-            assert "Traceback" not in done.stdout
-            assert re.search(pattern(quoted), " ".join(done.stdout.split())), done.stdout
-            yield done.stdout
-        elif language == "diff":
-            edit(project, block)
-        elif language == "python":
-            write(project, block)
-        else:
-            assert language == "text"
-            assert blocks[number - 1][0] == "sh"
-
-
-def finish(project: Project, *titles: str) -> str:
-    """Follow sections to their end, and return what all their commands printed."""
-    return "\n".join(output for title in titles for output in follow(project, title))
-
-
-def pattern(quoted: str) -> str:
-    """An expression for a quoted text, which may be wrapped and have gaps, written "…"."""
-    return ".*?".join(re.escape(part) for part in " ".join(quoted.split()).split("…"))
-
-
-def edit(project: Project, block: str) -> None:
-    """Replace lines of a file: those with a minus are there, and those with a plus are not yet."""
-    name, *lines = block.splitlines()
-    assert {line[0] for line in lines} <= set(" +-")
-    old = "".join(f"{line[1:]}\n" for line in lines if line[0] in " -")
-    new = "".join(f"{line[1:]}\n" for line in lines if line[0] in " +")
-    file = name.removeprefix("# ")
-    assert (project.path / file).read_text(encoding="utf-8").count(old) == 1, block
-    project.replace(file, old, new)
-
-
-def write(project: Project, block: str) -> None:
-    """Write a new file, or what a revision does into the file of that revision."""
-    name, _, code = block.partition("\n")
-    name = name.removeprefix("# ")
-    if name.startswith("migrations/"):
-        (path,) = project.path.glob(name)
-        before = path.read_text(encoding="utf-8").partition("def upgrade")[0]
-        path.write_text(before + code, encoding="utf-8")
-    else:
-        path = project.path / name
-        assert not path.exists()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(code, encoding="utf-8")
-
-
-def execute(uri: str, *statements: str) -> None:
-    with engine_of(uri).begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-
-
-def rows(uri: str, query: str) -> list[tuple[object, ...]]:
-    with engine_of(uri).connect() as connection:
-        return [tuple(row) for row in connection.execute(text(query))]
 
 
 def nullable(uri: str) -> dict[str, bool]:
@@ -260,7 +175,7 @@ def test_batches_in_a_revision_are_kept_on_postgresql_alone(
 ) -> None:
     project, uri = on(kind)
     fill(uri, 100)
-    add_revision(project, "loop", LOOP)
+    project.add_revision("loop", LOOP)
 
     with project.start("flask", "db", "upgrade") as upgrade:
         assert upgrade.stdout
@@ -457,7 +372,7 @@ def test_old_releases_stay_ready_and_new_ones_wait(fresh_project: Project) -> No
     project = fresh_project
     with project.serve() as old:
         assert old("/readyz")[0] == 200
-        add_revision(project, "new", 'op.create_table("new", sa.Column("id", sa.Integer()))')
+        project.add_revision("new", 'op.create_table("new", sa.Column("id", sa.Integer()))')
         with project.serve() as new:
             assert new("/readyz")[0] == 503
             assert new("/healthz")[0] == 200
@@ -479,14 +394,14 @@ op.create_table("c", sa.Column("id", sa.Integer()))
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_deployment_that_was_killed_is_done_again(kind: str, on: Make) -> None:
     project, uri = on(kind)
-    add_revision(project, "first", 'op.create_table("first", sa.Column("id", sa.Integer()))')
-    add_revision(project, "second", KILLED.replace("WAIT", "60"))
+    project.add_revision("first", 'op.create_table("first", sa.Column("id", sa.Integer()))')
+    project.add_revision("second", KILLED.replace("WAIT", "60"))
     with project.start("flask", "db", "prepare") as prepare:
         assert prepare.stdout
         assert prepare.stdout.readline() == "waiting\n"
         prepare.kill()
 
-    engine = create_engine(uri, poolclass=NullPool)
+    engine = engine_of(uri)
     made = {"first", "a", "b", "c", "alembic_unfinished"} & set(inspect(engine).get_table_names())
     assert (
         made

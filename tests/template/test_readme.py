@@ -49,7 +49,7 @@ def test_the_second_command_runs_the_tests(new_machine: User, repository: Path) 
     clone = new_machine.folder / "clone"
     assert new_machine.run("git", "clone", "--quiet", str(repository), str(clone)).returncode == 0
 
-    done = new_machine.run("bash", "-c", f"{TEST} tests/test_answers.py", cwd=clone)
+    done = new_machine.run("bash", "-c", f"{TEST} tests/questions/test_answers.py", cwd=clone)
 
     assert done.returncode == 0, done.stdout
     assert re.search(r"\d+ passed", done.stdout)

@@ -21,12 +21,10 @@ from pathlib import Path
 import pytest
 import yaml
 from clients import GOOD, Clients, wait_until
-from conftest import TEMPLATE, Project, User, free_port, get, run
-from servers import skip
+from conftest import IDENTITY, MODELS, TEMPLATE, Project, User, free_port, get, run
+from recipes import SECTIONS, edit, finish
+from servers import engine_of, skip
 from sqlalchemy import inspect
-from test_command_line import IDENTITY
-from test_docs import MODELS, SECTIONS, edit, finish
-from test_migrating import engine_of
 
 PAGES = {
     path.name: path.read_text(encoding="utf-8")

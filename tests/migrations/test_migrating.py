@@ -6,52 +6,21 @@ The number of rounds is small here; ROUNDS=50 in the environment is what the cla
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import signal
 import subprocess
-import textwrap
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from conftest import Project
+from conftest import MODELS, ROUNDS, SCRIPTS, Project
 from reliability import report
-from servers import KINDS
-from sqlalchemy import Engine, create_engine, inspect, text
-from sqlalchemy.pool import NullPool
-
-SCRIPTS = Path(__file__).parent / "scripts"
-ROUNDS = int(os.environ.get("ROUNDS", "3"))
-MODELS = "src/my_app/notes/models.py"
+from servers import KINDS, engine_of
+from sqlalchemy import inspect, text
 
 Make = Callable[[str], tuple[Project, str]]
-
-
-def add_revision(project: Project, name: str, upgrade: str, downgrade: str = "pass") -> str:
-    """Write a revision by hand, and return its id."""
-    written = "\n".join(path.read_text() for path in project.revisions())
-    made, below = (
-        {*re.findall(rf"^{name}\b.*['\"](\w+)['\"]$", written, re.MULTILINE)}
-        for name in ("revision", "down_revision")
-    )
-    (head,) = made - below
-    number = f"{len(project.revisions()):012x}"
-    path = project.path / "migrations" / "versions" / f"2999_{number}_{name}.py"
-    path.write_text(
-        "import time\n\nimport sqlalchemy as sa\nfrom alembic import op\n\n"
-        f"revision = {number!r}\ndown_revision = {head!r}\nbranch_labels = None\ndepends_on = None\n\n\n"
-        f"def upgrade() -> None:\n{textwrap.indent(textwrap.dedent(upgrade).strip(), '    ')}\n\n\n"
-        f"def downgrade() -> None:\n{textwrap.indent(textwrap.dedent(downgrade).strip(), '    ')}\n"
-    )
-    return number
-
-
-def engine_of(uri: str) -> Engine:
-    return create_engine(uri, poolclass=NullPool)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,8 +29,7 @@ def test_of_many_upgrades_at_once_one_does_the_work(kind: str, on: Make) -> None
     with engine_of(uri).begin() as connection:
         connection.execute(text("CREATE TABLE applied (number INTEGER NOT NULL)"))
     for number in range(3):
-        add_revision(
-            project,
+        project.add_revision(
             f"slow_{number}",
             f"""
             op.create_table("slow_{number}", sa.Column("id", sa.Integer(), primary_key=True))
@@ -101,8 +69,7 @@ def test_of_many_upgrades_at_once_one_does_the_work(kind: str, on: Make) -> None
 def test_an_upgrade_that_is_killed_is_finished_by_the_next(kind: str, on: Make) -> None:
     project, uri = on(kind)
     for number in range(5):
-        add_revision(
-            project,
+        project.add_revision(
             f"several_{number}",
             f"""
             op.create_table("a_{number}", sa.Column("id", sa.Integer(), primary_key=True))
@@ -170,8 +137,7 @@ def test_a_backfill_in_batches_that_is_killed_loses_no_row_on_mysql(on: Make) ->
         for number in range(100):
             row = f"INSERT INTO note (title, body) VALUES ('{number}', '')"
             connection.execute(text(row))
-    add_revision(
-        project,
+    project.add_revision(
         "fill",
         """
         connection = op.get_bind()
@@ -225,12 +191,12 @@ def test_sqlite_keeps_the_children_of_a_table_that_is_made_anew(on: Make) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_revision_that_fails_leaves_those_before_it(kind: str, on: Make) -> None:
     project, uri = on(kind)
-    first = add_revision(project, "good", 'op.create_table("good", sa.Column("id", sa.Integer()))')
+    first = project.add_revision("good", 'op.create_table("good", sa.Column("id", sa.Integer()))')
     bad = """
         op.create_table("bad", sa.Column("id", sa.Integer()))
         op.execute("this is no SQL")
         """
-    add_revision(project, "bad", bad)
+    project.add_revision("bad", bad)
 
     done = project.run("uv", "run", "flask", "db", "upgrade")
 
@@ -254,7 +220,7 @@ def test_sqlite_refuses_a_revision_that_orphans_rows(on: Make) -> None:
         connection.execute(text("INSERT INTO note (id, title, body) VALUES (1, 'a', 'b')"))
         connection.execute(text("INSERT INTO tag (id, name) VALUES (1, 'a')"))
         connection.execute(text("INSERT INTO note_tag VALUES (1, 1)"))
-    add_revision(project, "orphans", 'op.execute("DELETE FROM tag")')
+    project.add_revision("orphans", 'op.execute("DELETE FROM tag")')
 
     done = project.run("uv", "run", "flask", "db", "upgrade")
 
@@ -269,8 +235,7 @@ def test_behind_an_open_transaction_an_upgrade_ends_in_time_and_readers_go_on(
     kind: str, on: Make
 ) -> None:
     project, uri = on(kind)
-    add_revision(
-        project,
+    project.add_revision(
         "column",
         'op.add_column("note", sa.Column("extra", sa.Integer(), nullable=True))',
     )
@@ -307,7 +272,7 @@ def test_behind_an_open_transaction_an_upgrade_ends_in_time_and_readers_go_on(
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_waits_too_long_is_told_who_migrates(kind: str, on: Make) -> None:
     project, _ = on(kind)
-    add_revision(project, "slow", "op.execute('DELETE FROM note'); time.sleep(8)")
+    project.add_revision("slow", "op.execute('DELETE FROM note'); time.sleep(8)")
     impatient = Project(project.path, {**project.env, "MIGRATION_WAIT": "1"})
     with project.start("flask", "db", "upgrade", stderr=subprocess.PIPE) as first:
         assert first.stderr
@@ -382,14 +347,12 @@ def alembic_engine(new_database: Callable[[str], URL]) -> Iterator[Engine]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_tests_of_pytest_alembic_pass(kind: str, on: Make) -> None:
     project, _ = on(kind)
-    add_revision(
-        project,
+    project.add_revision(
         "more",
         'op.create_table("more", sa.Column("id", sa.Integer(), primary_key=True))',
         'op.drop_table("more")',
     )
-    add_revision(
-        project,
+    project.add_revision(
         "less",
         'op.drop_table("more")',
         'op.create_table("more", sa.Column("id", sa.Integer(), primary_key=True))',

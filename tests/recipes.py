@@ -1,0 +1,82 @@
+"""Follows the recipes of docs/: does what their blocks say, and holds what is printed against them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from conftest import TEMPLATE, Project
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def sections_of(page: Path) -> dict[str, list[tuple[str, str]]]:
+    """The blocks of each section of a page: (language, text)."""
+    parts = re.split(r"^##+ ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return {
+        title: BLOCK.findall(rest) for title, _, rest in (part.partition("\n") for part in parts)
+    }
+
+
+SECTIONS = sections_of(TEMPLATE / "docs" / "migrations.md")
+
+
+def follow(project: Project, title: str) -> Iterator[str]:
+    """Do what the blocks of a section say, and give the output of each command.
+
+    The text that follows a command is what it prints. One that begins with "Error" fails.
+    """
+    blocks = SECTIONS[title]
+    for number, (language, block) in enumerate(blocks):
+        if language == "sh":
+            following, expected = [*blocks, ("", "")][number + 1]
+            quoted = expected if following == "text" else ""
+            done = project.run("bash", "-euo", "pipefail", "-c", block)
+            assert done.returncode == quoted.startswith("Error"), f"{block}\n{done.stdout}"
+            assert "Traceback" not in done.stdout
+            assert re.search(pattern(quoted), " ".join(done.stdout.split())), done.stdout
+            yield done.stdout
+        elif language == "diff":
+            edit(project, block)
+        elif language == "python":
+            write(project, block)
+        else:
+            assert language == "text"
+            assert blocks[number - 1][0] == "sh"
+
+
+def finish(project: Project, *titles: str) -> str:
+    """Follow sections to their end, and return what all their commands printed."""
+    return "\n".join(output for title in titles for output in follow(project, title))
+
+
+def pattern(quoted: str) -> str:
+    """An expression for a quoted text, which may be wrapped and have gaps, written "…"."""
+    return ".*?".join(re.escape(part) for part in " ".join(quoted.split()).split("…"))
+
+
+def edit(project: Project, block: str) -> None:
+    """Replace lines of a file: those with a minus are there, and those with a plus are not yet."""
+    name, *lines = block.splitlines()
+    assert {line[0] for line in lines} <= set(" +-")
+    old = "".join(f"{line[1:]}\n" for line in lines if line[0] in " -")
+    new = "".join(f"{line[1:]}\n" for line in lines if line[0] in " +")
+    file = name.removeprefix("# ")
+    assert (project.path / file).read_text(encoding="utf-8").count(old) == 1, block
+    project.replace(file, old, new)
+
+
+def write(project: Project, block: str) -> None:
+    """Write a new file, or what a revision does into the file of that revision."""
+    name, _, code = block.partition("\n")
+    name = name.removeprefix("# ")
+    if name.startswith("migrations/"):
+        (path,) = project.path.glob(name)
+        before = path.read_text(encoding="utf-8").partition("def upgrade")[0]
+        path.write_text(before + code, encoding="utf-8")
+    else:
+        path = project.path / name
+        assert not path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code, encoding="utf-8")
