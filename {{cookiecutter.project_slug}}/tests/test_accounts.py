@@ -18,14 +18,15 @@ from conftest import NewApp
 from factories import PASSWORD, log_in, make_account, make_note
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_security import EmailValidateException
+from flask_security import EmailValidateException, hash_password
 from forms import Form, send, submit
+from passlib.context import CryptContext
 from passlib.totp import TOTP
 from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from {{ cookiecutter.project_slug }}.accounts import mail, sessions
-from {{ cookiecutter.project_slug }}.accounts.models import Account, Passkey, Session
+from {{ cookiecutter.project_slug }}.accounts.models import Account, Passkey, Role, Session
 from {{ cookiecutter.project_slug }}.database import Base, db
 
 ANN, BEN = "ann@example.com", "ben@example.com"
@@ -637,6 +638,33 @@ def test_programs_are_sent_to_the_api(visitor: FlaskClient) -> None:
     answer = visitor.post("/accounts/login", json=values, headers={"X-CSRFToken": token})
 
     assert answer.status_code == 415
+
+
+@pytest.mark.parametrize(("email", "name"), [(ANN, "verify"), ("eve@example.com", "hash")])
+def test_nobody_waits_for_the_database_while_a_password_is_hashed(
+    visitor: FlaskClient, email: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = getattr(CryptContext, name)
+    in_transaction = []
+
+    def watched(*arguments: Any, **options: Any) -> object:  # noqa: ANN401
+        in_transaction.append(db.session.registry().in_transaction())
+        return method(*arguments, **options)
+
+    monkeypatch.setattr(CryptContext, name, watched)
+
+    type_password(visitor, email, "a wrong password")
+
+    assert in_transaction == [False]
+
+
+def test_hashing_a_password_stores_nothing_that_is_unfinished(app: Flask) -> None:
+    with app.app_context():
+        db.session.add(Role(name="editor"))
+        hash_password("a new password of nobody")
+        db.session.rollback()
+
+        assert db.session.scalars(select(Role)).all() == []
 
 
 def test_a_password_that_is_too_long_to_be_hashed_is_refused(visitor: FlaskClient) -> None:

@@ -30,7 +30,7 @@ from flask_security.utils import send_mail
 from sqlalchemy.exc import IntegrityError
 
 from ..database import db
-from . import factors, pages, sessions
+from . import factors, pages, passwords, sessions
 from .mail import MailUtil
 from .models import Account, Passkey, Role
 
@@ -149,6 +149,7 @@ def init_app(app: Flask) -> None:
         mf_recovery_codes_util_cls=factors.RecoveryCodes,
         webauthn_util_cls=factors.Passkeys,
     )
+    passwords.init_app(security)
     # Flask-Security's own tokens can't be revoked one by one.
     security.login_manager.request_loader(lambda request: None)
     security.principal.skip_static = True  # a picture needs no query
