@@ -2,7 +2,7 @@
 
     uv run python benchmarks [NAME…]
 
-With UPDATE_README=1 in the environment, the ratios are written to the table, with the machine.
+With UPDATE_README=1 in the environment, the ratios are written to the table, each with its machine.
 Rows of benchmarks that are not run stay as they are.
 """
 
@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import sys
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
@@ -89,26 +90,35 @@ def updated(readme: str, measured: Ratios) -> str:
     before, rest = readme.split(START)
     table, after = rest.split(END)
     rows = dict(re.findall(r"^\| ([^|]+?) (\|.+)$", table, re.MULTILINE))
-    rows |= {text: f"| {' | '.join(cells(ratios))} |" for text, ratios in measured.items()}
+    rows |= {
+        text: f"| {' | '.join([*cells(ratios), processor()])} |"
+        for text, ratios in measured.items()
+    }
     names = [text for shown in SHOWN.values() for text in shown.values() if text in rows]
-    lines = [f"| ours / other | {' | '.join(DATABASES)} |", "|---" * (len(DATABASES) + 1) + "|"]
+    columns = ["ours / other", *DATABASES, "processor, and when"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     lines += [f"| {name} {rows[name]}" for name in names]
     return before + START + "\n".join(lines) + f"\n\n{machine()}\n" + END + after
 
 
-def machine() -> str:
-    """What the figures come from: no name, no path."""
+def processor() -> str:
+    """Of this machine, and the day."""
     model = platform.processor() or platform.machine()
-    memory = ""
     if (cpus := Path("/proc/cpuinfo")).exists():
         model = re.search(r"model name\s*: (.+)", cpus.read_text())[1]  # type: ignore[index]
-        kilobytes = int(Path("/proc/meminfo").read_text().split()[1])
-        memory = f", {kilobytes / 2**20:.0f} GB"
+    return f"{os.cpu_count()} cores of {model.replace('(R)', '')}, {date.today()}"  # noqa: DTZ011
+
+
+def machine() -> str:
+    """What the newest figures come from: no name, no path."""
+    memory = ""
+    if (file := Path("/proc/meminfo")).exists():
+        memory = f"{int(file.read_text().split()[1]) / 2**20:.0f} GB, "
     versions = [f"{name} {version(name)}" for name in ("cookiecutter", "SQLAlchemy", "uv")]
     versions += [f"{name} {version_of(server)}" for name, server in databases()]
     return (
-        f"Median (lowest to highest) of the rounds, on {os.cpu_count()} cores of {model}{memory},"
-        f" {platform.system()}, Python {platform.python_version()}, {', '.join(versions)}."
+        f"Median (lowest to highest) of the rounds. The newest: {memory}{platform.system()}, Python"
+        f" {platform.python_version()}, {', '.join(versions)}."
     )
 
 
