@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROUNDS = {10: 7, 100: 7, 1000: 5}  # for each number of revisions, the project's own first included
 FOLDERS = {"ours": "migrations", "stock": "stock"}
-# On SQLite alone: the stock environment, and connections without our settings.
+# On SQLite alone: the stock environment with connections as they come, without our settings.
 BARE = "stock connection"
 NOTHING, HEAD, COMMAND = "from nothing", "at head", "at head, start included"
 
@@ -95,7 +95,7 @@ def measure_all(name: str, server: Server | None, found: Ratios) -> None:
             for upgrade, sided in times.items():
                 for side in sides[1:]:
                     if side in sided:
-                        beside = name if side == "stock" else f"{name}, {side}"
+                        beside = name if side == sides[-1] else f"{name}, our connection"
                         ratio = ratios(sided["ours"], sided[side])
                         found[f"`flask db upgrade` {upgrade}, {revisions:,} revisions"][beside] = (
                             ratio
