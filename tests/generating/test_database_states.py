@@ -10,7 +10,8 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Place:
     kind: str
     server: Server | None
     folder: Path
+    until_the_end: ExitStack
 
     def new(self, *statements: str) -> str:
         """Make a database, run statements in it, and return its URI."""
@@ -163,13 +165,9 @@ def down(place: Place) -> Case:
 
 @state("server accepts and never answers")
 def silent(place: Place) -> Case:
-    listener = socket.create_server(("127.0.0.1", 0))
-    SILENT.append(listener)
+    listener = place.until_the_end.enter_context(socket.create_server(("127.0.0.1", 0)))
     uri = place.of("server").uri("nothing", port=listener.getsockname()[1])
     return Case(uri, "can't be used: .*(timeout|timed out)")
-
-
-SILENT: list[socket.socket] = []
 
 
 @state("host name is unknown")
@@ -229,12 +227,12 @@ def only_sqlite(place: Place) -> Path:
 
 
 @pytest.fixture
-def place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     name = {"SQLite": "", "PostgreSQL": "postgresql_with_passwords", "MySQL/MariaDB": "mysql"}[kind]
-    if not name:
-        return Place(kind, None, tmp_path)
-    server: Server = request.getfixturevalue(name)
-    return Place(kind, server.with_administrator(PASSWORD), tmp_path)
+    server: Server | None = request.getfixturevalue(name) if name else None
+    with ExitStack() as until_the_end:
+        administered = server and server.with_administrator(PASSWORD)
+        yield Place(kind, administered, tmp_path, until_the_end)
 
 
 def revision_text(project: Path) -> str:
