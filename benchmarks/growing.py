@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,10 +172,14 @@ def run_command(command: str, directory: str) -> None:
 def ask(number: int) -> None:
     """Bring the project's notes to this number, and print how long answers take."""
     from my_app import create_app
+    from my_app.config import Settings
     from my_app.database import db
     from my_app.database.queries import TRANSACTION
     from sqlalchemy import event
 
+    filling = create_app(replace(Settings.from_environment(), QUERY_TIMEOUT=0))
+    with filling.app_context():
+        fill(number)
     app = create_app()
     app.logger.parent.setLevel("ERROR")  # type: ignore[union-attr]
     made: list[str] = []
@@ -184,7 +189,6 @@ def ask(number: int) -> None:
             made.append(statement)
 
     with app.app_context():
-        fill(number)
         event.listen(db.engine, "before_cursor_execute", note)
     client = app.test_client()
     measured: dict[str, dict[str, Any]] = {}
