@@ -205,7 +205,6 @@ def test_while_redis_is_away_each_process_counts(elsewhere: Callable[..., Projec
 def test_a_revision_of_one_database_serves_every_database(
     user: User,
     new_uri: Callable[[str], str],
-    tmp_path: Path,
 ) -> None:
     project = user.project(f"database_uri={new_uri('postgresql')}", "accounts=yes")
     for kind in KINDS:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from conftest import SCRIPTS, Project, User, checks_at_the_desk
@@ -130,7 +129,6 @@ def test_one_revision_serves_every_database(
     maker: str,
     on: Callable[[str], tuple[Project, str]],
     new_uri: Callable[[str], str],
-    tmp_path: Path,
 ) -> None:
     project, _ = on(maker)
     for kind in KINDS:
