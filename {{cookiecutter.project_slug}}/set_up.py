@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-import importlib
 import io
 import os
 import re
@@ -210,7 +209,6 @@ def database_steps(create: bool) -> None:
     try:
         with step("import the application", console):
             from flask import cli
-            from sqlalchemy import inspect
 
             cli.load_dotenv()
             app = cli.ScriptInfo(os.environ["FLASK_APP"]).load_app()
@@ -222,7 +220,7 @@ def database_steps(create: bool) -> None:
     make_first_revision(console)
 
     url = app.config["SQLALCHEMY_DATABASE_URI"]
-    server = importlib.import_module(f"{app.name}.database.server")
+    import flask_safe_migrations as server
     if server.is_in_memory(url):
         sys.exit(
             "DATABASE_URL in .env is an SQLite database in memory, which is empty again in each"
@@ -230,24 +228,21 @@ def database_steps(create: bool) -> None:
         )
     try:
         with app.app_context():
-            server.check(app.extensions["sqlalchemy"].engine.url)
-    except server.Unavailable as problem:
+            server.check_database(app.extensions["sqlalchemy"].engine.url)
+    except server.DatabaseUnavailable as problem:
         if not problem.missing:
             sys.exit(str(problem))
         if not (create or is_local(url.host or "")):
-            print(f"There is no database {server.place(url)}.", file=sys.stderr)
+            print(f"There is no database {server.describe_database(url)}.", file=sys.stderr)
             sys.exit(MISSING)
-        with step(f"create the database {server.place(url)}", console):
+        with step(f"create the database {server.describe_database(url)}", console):
             server.create_database(url)
     flask("db", "upgrade", console=console)
     flask("db", "check", console=console)
     with app.app_context():
-        revisions = importlib.import_module(f"{app.name}.database.revisions")
-        engine = app.extensions["sqlalchemy"].engine
-        ours = revisions.tables_made() | {"alembic_version"}
-        others = set(inspect(engine).get_table_names()) - ours
+        others = server.unknown_tables()
     if others:
-        names = ", ".join(sorted(others))
+        names = ", ".join(others)
         print(f"    Tables of others, which are left alone: {names}", file=console)
 
 

@@ -10,15 +10,16 @@ from flask_wtf import CSRFProtect
 from . import
 {%- if cookiecutter.accounts == "yes" %} accounts,{% endif %}
 {%- if "api" in cookiecutter.interface %} api,{% endif %} database, errors, health,
-{%- if "pages" in cookiecutter.interface %} home,{% endif %} logs, overload,
-{%- if "pages" in cookiecutter.interface %} pending,{% endif %} security
+{%- if "pages" in cookiecutter.interface %} home,{% endif %} logs, overload, security
 from .config import INSTANCE_PATH, Settings
+from .database import db, migrate
 {%- if "api" in cookiecutter.interface %}
 from .notes.api import blueprint as notes_api
 {%- endif %}
 {%- if "pages" in cookiecutter.interface %}
 from .notes.pages import blueprint as notes_pages
 {%- endif %}
+from .seeds import seed
 {% if "pages" in cookiecutter.interface %}
 csrf = CSRFProtect()
 {% endif %}
@@ -37,6 +38,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     security.init_app(app)
     errors.init_app(app)
     database.init_app(app)
+    migrate.init_app(app, db, seed=seed)
     app.register_blueprint(health.blueprint)
 {%- if "api" in cookiecutter.interface %}
 
@@ -49,11 +51,6 @@ def create_app(settings: Settings | None = None) -> Flask:
 {%- if "api" in cookiecutter.interface %}
     csrf.exempt(notes_api)  # it heeds no cookies, which another site could have a browser send
 {%- endif %}
-    if app.debug:
-{%- if "api" in cookiecutter.interface %}
-        # After the API, which says it to programs in a form of its own.
-{%- endif %}
-        app.register_blueprint(pending.blueprint)
 {%- if cookiecutter.accounts == "yes" %}
     accounts.init_app(app)
 {%- endif %}

@@ -13,13 +13,11 @@ from flask import Flask, Request, Response, abort
 {%- if cookiecutter.interface == "api" %}, redirect{% endif %}, request
 {%- if cookiecutter.interface == "api" %}, url_for{% endif %}
 from marshmallow import RAISE, Schema, ValidationError, fields
-from sqlalchemy.exc import DBAPIError
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from . import api_docs
-from .database import revisions
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -152,8 +150,6 @@ def init_app(app: Flask) -> None:
 {%- if cookiecutter.interface == "api" %}
     app.add_url_rule("/", "home", lambda: redirect(url_for("api_docs")))
 {%- endif %}
-    if app.debug:
-        app.before_request(_show_pending)
 
 
 def register_blueprint(app: Flask, blueprint: Blueprint) -> None:
@@ -221,18 +217,3 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
-
-
-def _show_pending() -> None:
-    """Answer in place of the API while the database isn't ready for it."""
-    if not request.path.startswith(f"{PREFIX}/"):
-        return
-    try:
-        pending = revisions.pending()
-    except DBAPIError:
-        reason = "The database could not be asked for its revision. To see why:"
-    else:
-        if not pending:
-            return
-        reason = f"Migrations are pending: {', '.join(pending)}. To run them:"
-    raise ServiceUnavailable(f"{reason} uv run flask db upgrade")

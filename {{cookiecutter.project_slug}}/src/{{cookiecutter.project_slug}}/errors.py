@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import Flask, current_app
 {%- if "pages" in cookiecutter.interface %}, render_template{% endif %}
 {%- if cookiecutter.interface == "pages+api" %}, request{% endif %}
@@ -12,7 +14,14 @@ from werkzeug.exceptions import HTTPException
 {% if "api" in cookiecutter.interface %}
 from . import api
 {%- endif %}
-from .database import server
+
+# What passes by itself, or when there is room again: a lock that lasts, a limit, a full disk.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html, https://sqlite.org/rescode.html,
+# https://mariadb.com/kb/en/mariadb-error-code-reference/
+TEMPORARY = re.compile(
+    "53...|55P03|57...|40...|58030|SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN).*"
+    "|1021|1114|1205|1213|1317|1969|3024"
+)
 
 
 def init_app(app: Flask) -> None:
@@ -29,7 +38,7 @@ def _say_unavailable(
     Raises:
         Exception: the error itself, where the database has refused a statement.
     """
-    if isinstance(error, exc.DBAPIError) and not server.may_pass(error):
+    if isinstance(error, exc.DBAPIError) and not _is_temporary(error):
         raise error
     current_app.logger.error("The database is unavailable", exc_info=error)
     return {{ "show" if "pages" in cookiecutter.interface else "api.problem" }}(
@@ -49,3 +58,12 @@ def show(error: HTTPException) -> Response:
         response.data = render_template("error.html", error=error)
     return response
 {%- endif %}
+
+
+def _is_temporary(error: exc.DBAPIError) -> bool:
+    """Return whether another try may succeed, because nothing is wrong with the statement."""
+    refused = error.statement is not None and not error.connection_invalidated
+    orig = error.orig
+    codes = [getattr(orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
+    codes += getattr(orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
+    return not refused or any(TEMPORARY.fullmatch(str(code)) for code in codes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from flask import Blueprint, current_app, render_template
+from flask_safe_migrations import current_revisions, describe_database
 
-from .database import db, revisions, server
+from .database import db
 
 blueprint = Blueprint("home", __name__)
 
@@ -15,6 +16,6 @@ def home() -> str:
         return render_template("home.html")
     return render_template(
         "home.html",
-        database=f"{db.engine.dialect.name}, {server.place(db.engine.url)}",
-        revision=", ".join(revisions.current()),
+        database=f"{db.engine.dialect.name}, {describe_database(db.engine.url)}",
+        revision=", ".join(current_revisions()),
     )

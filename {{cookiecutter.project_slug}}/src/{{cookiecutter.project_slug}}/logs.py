@@ -14,7 +14,7 @@ from flask import Flask, Response, g, has_request_context, request
 from flask.logging import wsgi_errors_stream
 from sqlalchemy import make_url
 
-from .database import queries
+from . import query_log
 
 SHORTEST_SECRET = 8  # characters; to blot out shorter ones would make the lines unreadable
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*:)[^@\s]+@")
@@ -118,7 +118,7 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if request.blueprint != "health":  # asked every few seconds
         milliseconds = round((time.perf_counter() - g.started) * 1000, 1)
-        made = queries.of_this_request()
+        made = query_log.of_this_request()
         fields = {
             "method": request.method,
 {%- if cookiecutter.accounts == "yes" %}

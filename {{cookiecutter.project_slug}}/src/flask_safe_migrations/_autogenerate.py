@@ -1,4 +1,4 @@
-"""What `flask db migrate` writes, and what it refuses to write."""
+"""Decides what `flask db migrate` writes, and what it refuses to write."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import DATETIME, TIMESTAMP, URL, Column, DefaultClause, MetaData
+from sqlalchemy import DATETIME, TIMESTAMP, URL, Column, DefaultClause, MetaData, TypeDecorator
 from sqlalchemy.sql.elements import False_, TextClause, True_
 from sqlalchemy.sql.functions import now
 
-from .. import db, revisions
-from ..types import UtcDateTime
-from . import online, refusals
+from . import _postgresql_online, _revisions, _safety_checks
+from ._extension import get_state
 
 # Alembic would write them as the database at hand spells them.
 PORTABLE_DEFAULTS: dict[type, str] = {
@@ -34,18 +33,19 @@ log = logging.getLogger("alembic.env")
 
 
 def include_name(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
-    """Look only at tables that have a model or were made by a revision: others are not ours."""
+    """Return whether a table has a model or was made by a revision: others are not ours."""
     if kind != "table":
         return True
+    state = get_state()
     table = parents.get("schema_qualified_table_name") or name
-    return table in db.metadata.tables or table in revisions.tables_made()
+    return table in state.metadata.tables or table in _revisions.made_tables(state.directory)
 
 
 def make_first_revision(url: URL, options: dict[str, Any]) -> None:
-    """Write down the models, without a look at the database.
+    """Write the first revision from the models alone.
 
-    Tables of someone else may be in it, and a comparison would drop them. It may even be out of
-    reach, for what the models say doesn't depend on it.
+    The database may hold tables of another project, and a comparison would drop them. It may even
+    be unreachable: what the models say doesn't depend on it.
     """
     context.configure(url=url, autogenerate_plugins=[], **options)
     migration_context = context.get_context()
@@ -64,15 +64,16 @@ def process_revision_directives(
     """Turn what Alembic has found into revisions that are safe, or refuse.
 
     Raises:
-        CommandError: they would do harm.
+        CommandError: They are dangerous.
     """
     script = directives[0]
-    if not is_asked_for() and not is_first_revision():
+    if not is_requested() and not is_first_revision():
         return
-    if not db.metadata.tables:
-        raise CommandError(refusals.NO_MODELS)
+    metadata = get_state().metadata
+    if not metadata.tables:
+        raise CommandError(_safety_checks.NO_MODELS)
     if is_first_revision():
-        first = ops.UpgradeOps(list(_create_operations(db.metadata)))
+        first = ops.UpgradeOps(list(_create_operations(metadata)))
         script.upgrade_ops, script.downgrade_ops = first, first.reverse()
     upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
     if upgrade is None or downgrade is None or upgrade.is_empty():
@@ -84,38 +85,38 @@ def process_revision_directives(
     dialect = migration_context.dialect.name
     arguments = context.get_x_argument(as_dictionary=False)
     drops = {text.removeprefix("drop=") for text in arguments if text.startswith("drop=")}
-    refusals.refuse(upgrade, dialect, drops)
+    _safety_checks.check(upgrade, dialect, drops)
     for operations in (upgrade, downgrade):
         _drop_indexes_with_their_table(operations)
         _order_tables(operations)
-    refusals.allow_drops(upgrade, dialect, drops)
+    _safety_checks.allow_drops(upgrade, dialect, drops)
     if dialect in ("mysql", "mariadb"):
         _make_generic(downgrade)
     if dialect == "postgresql" and not is_first_revision():
-        directives[:] = online.split(script, upgrade, downgrade)
+        directives[:] = _postgresql_online.split(script, upgrade, downgrade)
 
 
 def _drop_indexes_with_their_table(operations: ops.OpContainer) -> None:
-    """Leave out what dropping the table does anyway; MySQL would refuse where a foreign key uses it."""
+    """Leave out indexes of dropped tables: MySQL refuses to drop one that a foreign key uses."""
     dropped = {op.table_name for op in operations.ops if isinstance(op, ops.DropTableOp)}
 
-    def goes_anyway(op: ops.MigrateOperation) -> bool:
+    def is_redundant(op: ops.MigrateOperation) -> bool:
         return isinstance(op, ops.DropIndexOp) and op.table_name in dropped
 
     for op in operations.ops:
         if isinstance(op, ops.ModifyTableOps):
-            op.ops = [inner for inner in op.ops if not goes_anyway(inner)]
+            op.ops = [inner for inner in op.ops if not is_redundant(inner)]
     operations.ops = [
         op
         for op in operations.ops
-        if not goes_anyway(op) and not (isinstance(op, ops.ModifyTableOps) and not op.ops)
+        if not is_redundant(op) and not (isinstance(op, ops.ModifyTableOps) and not op.ops)
     ]
 
 
 def _make_generic(operations: ops.OpContainer) -> None:
-    """Write the columns that a downgrade brings back as any database knows them.
+    """Give the columns that a downgrade restores the generic types of SQLAlchemy.
 
-    They were read from the server, which says INTEGER(11) for INTEGER, and the like.
+    They were read from the server, which says INTEGER(11) for INTEGER, for example.
     """
     for op in operations.ops:
         if isinstance(op, ops.ModifyTableOps):
@@ -129,7 +130,7 @@ def _make_generic(operations: ops.OpContainer) -> None:
 
 
 def _order_tables(operations: ops.OpContainer) -> None:
-    """Create tables first, each after those that it refers to; drop tables last, each before them."""
+    """Create tables first, each after those that it refers to. Drop tables last, in reverse."""
     creates = [op for op in operations.ops if isinstance(op, ops.CreateTableOp)]
     drops = [op for op in operations.ops if isinstance(op, ops.DropTableOp)]
     others = [op for op in operations.ops if op not in creates and op not in drops]
@@ -143,7 +144,7 @@ def _parents_first(operations: Sequence[Tables]) -> list[Tables]:
         sorter.add(name, *sorted(_parents(op) & set(by_name) - {name}))  # else in any order
     try:
         return [by_name[name] for name in sorter.static_order()]
-    except CycleError:  # of tables that refer to each other: as Alembic has it
+    except CycleError:  # tables that refer to each other stay in Alembic's order
         return list(operations)
 
 
@@ -156,7 +157,7 @@ def _parents(op: ops.DropTableOp | ops.CreateTableOp) -> set[str]:
     }
 
 
-def is_asked_for() -> bool:
+def is_requested() -> bool:
     return bool(getattr(context.config.cmd_opts, "autogenerate", False))
 
 
@@ -168,15 +169,24 @@ def _create_operations(metadata: MetaData) -> Iterable[ops.MigrateOperation]:
 
 
 def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:
-    """Write what means the same on every database, and import the types that need it."""
+    """Write types and defaults that mean the same on every database."""
     if kind == "type":
-        if isinstance(item, UtcDateTime | DATETIME | TIMESTAMP):
+        if isinstance(item, TypeDecorator) and _is_plain(item):
+            item = item.impl_instance  # the schema needs no code of the application
+            if type(item).__module__ == "sqlalchemy.sql.sqltypes":
+                return f"sa.{item!r}"
+        if isinstance(item, DATETIME | TIMESTAMP):
             return "sa.DateTime(timezone=True)"
         module = type(item).__module__
         if not module.startswith(("sqlalchemy.", "alembic.")):
             autogen_context.imports.add(f"import {module}")
     if kind == "server_default" and isinstance(item, DefaultClause):
         if isinstance(item.arg, TextClause) and item.arg.text.strip("()").lower() in NOW:
-            return "sa.func.now()"  # as a database says it, of a table that is dropped
+            return "sa.func.now()"  # how a database writes it, of a table that is dropped
         return PORTABLE_DEFAULTS.get(type(item.arg), False)
     return False
+
+
+def _is_plain(item: TypeDecorator[Any]) -> bool:
+    """Return whether the type of the column is that of `impl` on every database."""
+    return type(item).load_dialect_impl is TypeDecorator.load_dialect_impl

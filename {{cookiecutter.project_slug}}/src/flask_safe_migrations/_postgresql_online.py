@@ -1,4 +1,4 @@
-"""PostgreSQL: changes of filled tables that don't stop the service, each in a revision of its own.
+"""Writes changes of large PostgreSQL tables so that the service goes on, each in its own revision.
 
 https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
@@ -14,14 +14,14 @@ from alembic.autogenerate.render import render_op
 from alembic.operations import ops
 from alembic.util import rev_id
 
-from .refusals import AllowOp
+from ._safety_checks import AllowOp
 
-# What a revision of its own is about, what it does, and how that is undone.
+# The name of a revision, its upgrade, and its downgrade.
 Step = tuple[str, list[ops.MigrateOperation], list[ops.MigrateOperation]]
 
 
 class AutocommitOp(ops.MigrateOperation):
-    """An operation that PostgreSQL refuses inside of a transaction."""
+    """An operation that PostgreSQL refuses in a transaction."""
 
     def __init__(self, operation: ops.MigrateOperation) -> None:
         self.operation = operation
@@ -35,7 +35,7 @@ def _render_autocommit(context: AutogenContext, op: AutocommitOp) -> list[str]:
 def split(
     script: ops.MigrationScript, upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps
 ) -> list[ops.MigrationScript]:
-    """Take out of a revision what has to be done apart.
+    """Move what needs a revision of its own out of this one.
 
     Returns:
         The revision and those that follow it.
@@ -57,7 +57,7 @@ def split(
                 required.add((op.table_name, op.column_name))
                 later += _not_null(op)
             elif isinstance(op, ops.CreateForeignKeyOp):
-                # Checked for new rows from now on; then, without a lock, for those that are there.
+                # Checked for new rows from now on; then, without a lock, for existing ones.
                 op.kw["postgresql_not_valid"] = True
                 later.append(
                     (
@@ -92,7 +92,7 @@ def _following(
     upgrade: list[ops.MigrateOperation],
     downgrade: list[ops.MigrateOperation],
 ) -> ops.MigrationScript:
-    # Of the same second as the one before, its file sorts by the revision.
+    # Files of the same second sort by the revision.
     while (revision := rev_id()) < str(previous.rev_id):
         pass
     return ops.MigrationScript(
@@ -106,7 +106,7 @@ def _following(
 
 
 def _create(op: ops.CreateIndexOp) -> Iterator[ops.MigrateOperation]:
-    """Make the index, and first remove what an interrupted try has left of it."""
+    """Create the index, after removing what an interrupted attempt has left."""
     yield AutocommitOp(
         ops.DropIndexOp(
             str(op.index_name), op.table_name, if_exists=True, postgresql_concurrently=True
@@ -123,7 +123,7 @@ def _drop(op: ops.CreateIndexOp) -> ops.MigrateOperation:
 
 
 def _unique(op: ops.CreateUniqueConstraintOp) -> Iterator[Step]:
-    """The index is made while the table is used; to make it a constraint takes no time."""
+    """Create the index while the table is used; turning it into a constraint takes no time."""
     name, columns = str(op.constraint_name), [str(column) for column in op.columns]
     index = ops.CreateIndexOp(name, op.table_name, columns, unique=True)
     yield f"index {name}", [*_create(index)], [_drop(index)]
@@ -135,13 +135,13 @@ def _unique(op: ops.CreateUniqueConstraintOp) -> Iterator[Step]:
 
 
 def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
-    """SET NOT NULL reads the whole table, and nobody can use it meanwhile.
+    """Validate a CHECK first: SET NOT NULL would read the whole table under an exclusive lock.
 
-    Not where a valid CHECK says the same, and that is validated while the table is used:
+    With a valid CHECK it need not, and that is validated while the table is used:
     https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL
     """
     table, column = op.table_name, op.column_name
-    name = f"ck_{table}_{column}_not_null"[:63]  # the longest name there is on PostgreSQL
+    name = f"ck_{table}_{column}_not_null"[:63]  # the longest name that PostgreSQL takes
     add = f'ALTER TABLE "{table}" ADD CONSTRAINT "{name}" CHECK ("{column}" IS NOT NULL) NOT VALID'
     drop = f'ALTER TABLE "{table}" DROP CONSTRAINT "{name}"'
     allowed = [
@@ -165,7 +165,7 @@ def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
 
 
 def _leave_nullable(operations: ops.OpContainer, columns: Collection[tuple[str, str]]) -> None:
-    """Take out what later revisions do to these columns."""
+    """Remove what later revisions do to these columns."""
     for table in operations.ops:
         if isinstance(table, ops.ModifyTableOps):
             for op in list(table.ops):

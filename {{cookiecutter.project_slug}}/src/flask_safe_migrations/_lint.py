@@ -1,7 +1,7 @@
-"""What would hurt in a revision, on the database of this project: for `flask db lint`.
+"""Finds what is dangerous in revisions, on the database of this project: `flask db lint`.
 
-Each revision is written as SQL by itself: a table that the same text creates would count as new,
-and as nobody's yet. squawk reads it for PostgreSQL; for the others there is a short list of our own.
+Each revision is written as SQL by itself, because a table that the same text creates counts as new
+and unused. squawk reads it for PostgreSQL; for the others there is a short list of rules here.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
-from flask import current_app
 from sqlalchemy import URL
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultDialect
 
-from . import environment
+from ._extension import get_state
 
-# Of squawk's rules, those that are about style, and about limits that the environment sets.
-NOT_DANGERS = [
+# squawk's rules about style, and about limits that the environment sets.
+EXCLUDED_RULES = [
     "ban-char-field",
     "prefer-bigint-over-int",
     "prefer-bigint-over-smallint",
@@ -41,15 +40,15 @@ NOT_DANGERS = [
     "require-statement-timeout",
 ]
 
-# name: (what is looked for in a statement, why it is a danger and what to do)
+# name: (pattern of a statement, why it is dangerous and what to do)
 RULES = {
     "drop-table": (
         r"^DROP\s+TABLE\b",
-        "Its data is gone for good. The release that is running still reads it: stop that first.",
+        "Its data is deleted for good. The release that is running still reads it: stop that first.",
     ),
     "drop-column": (
         r"\bDROP\s+COLUMN\b",
-        "Its data is gone for good. The release that is running still reads it: stop that first.",
+        "Its data is deleted for good. The release that is running still reads it: stop that first.",
     ),
     "rename": (
         r"\bRENAME\s+(?!INDEX|KEY|CONSTRAINT)|\bCHANGE\b",
@@ -58,26 +57,26 @@ RULES = {
     ),
     "not-null-without-default": (
         r"\bADD\s+COLUMN\b(?!.*\b(DEFAULT|GENERATED|AUTO_INCREMENT)\b).*\bNOT\s+NULL\b",
-        "Rows that are there have no value for it. Give it a server_default, or fill it first.",
+        "Existing rows have no value for it. Give it a server_default, or fill it first.",
     ),
     "change-type": (
         r"\bALTER\s+COLUMN\s+\S+\s+TYPE\b|\bMODIFY\b",
-        "The whole table may be written anew; meanwhile nobody else can write to it.",
+        "The database may copy the whole table, and nobody can write to it meanwhile.",
     ),
     "all-rows": (
         r"^(UPDATE|DELETE)\b(?!.*\bWHERE\b)",
-        "All rows are locked until the end of the transaction. Do it in batches, apart from"
-        " changes of the schema.",
+        "All rows are locked until the end of the transaction. Do it in batches, in a revision of"
+        " its own.",
     ),
 }
 ALLOWED = re.compile(r"#\s*lint: allow ([\w-]+)(?::\s*(\S.*))?")
 
-Danger = tuple[str, str]  # the rule, and the reason why it is one
+Finding = tuple[str, str]  # the rule, and the reason why it is dangerous
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A danger in a revision."""
+class Violation:
+    """A rule that a revision breaks."""
 
     revision: str
     rule: str
@@ -86,53 +85,54 @@ class Finding:
     def __str__(self) -> str:
         return (
             f"{self.revision}: {self.rule}\n  {self.reason}\n"
-            f"  If it is right here, write in the revision: # lint: allow {self.rule}: and why"
+            f"  If it is safe here, write in the revision: # lint: allow {self.rule}: the reason"
         )
 
 
-def lint(wanted: Sequence[str] = ()) -> list[Finding]:
-    """Look through these revisions, or through all.
+def lint(wanted: Sequence[str] = ()) -> list[Violation]:
+    """Return the violations in these revisions, or in all.
 
     Raises:
-        CommandError: there is no such revision, or squawk has failed.
+        CommandError: There is no such revision, or squawk has failed.
     """
-    directory = ScriptDirectory(current_app.extensions["migrate"].directory)
+    state = get_state()
+    directory = ScriptDirectory(str(state.directory))
     scripts: list[Script] = (
         [script for name in wanted for script in directory.get_revisions(name) if script]
         if wanted
         else list(directory.walk_revisions())[::-1]
     )
     scripts = [script for script in scripts if not script.is_merge_point]
-    url = environment.database_url()
+    url = state.url
     on_postgresql = url.get_backend_name() == "postgresql"
     rules = ["all-rows"] if on_postgresql else [*RULES]  # squawk has rules for all but this
     texts, found = {}, {}
     for script in scripts:
         texts[script.revision], unreadable = _write(script, url)
-        found[script.revision] = [*unreadable, *_own_list(texts[script.revision], rules)]
+        found[script.revision] = [*unreadable, *_apply_rules(texts[script.revision], rules)]
     if on_postgresql:
-        for revision, dangers in _squawk(texts).items():
-            found[revision] += dangers
-    return [finding for script in scripts for finding in _findings(script, found[script.revision])]
+        for revision, findings in _run_squawk(texts).items():
+            found[revision] += findings
+    return [finding for script in scripts for finding in _filter(script, found[script.revision])]
 
 
-def _findings(script: Script, found: Iterable[Danger]) -> Iterator[Finding]:
-    """What was found and is not allowed in the revision."""
+def _filter(script: Script, found: Iterable[Finding]) -> Iterator[Violation]:
+    """Yield what was found and is not allowed in the revision."""
     allowed = dict(ALLOWED.findall(Path(script.path).read_text(encoding="utf-8")))
     for rule, why in allowed.items():
         if not why:
-            yield Finding(script.revision, rule, "It is allowed without a reason.")
+            yield Violation(script.revision, rule, "It is allowed without a reason.")
     for rule, reason in found:
         if rule not in allowed:
-            yield Finding(script.revision, rule, reason)
+            yield Violation(script.revision, rule, reason)
 
 
-def _write(script: Script, url: URL) -> tuple[str, list[Danger]]:
-    """What the upgrade by this revision would send to the database, in SQL."""
+def _write(script: Script, url: URL) -> tuple[str, list[Finding]]:
+    """Return the SQL that the upgrade by this revision would send to the database."""
     dialect: Dialect = url.get_dialect()()
     if dialect.name != "postgresql":
-        # The usual ALTER TABLE says what is meant, where SQLite makes a table anew from what it
-        # finds in the database, and MySQL writes MODIFY for each change of a column.
+        # The usual ALTER TABLE names each change, where SQLite copies the table that it finds in
+        # the database, and MySQL writes MODIFY for each change of a column.
         types = dialect.type_compiler_instance
         dialect = DefaultDialect()
         dialect.type_compiler_instance = types
@@ -146,14 +146,14 @@ def _write(script: Script, url: URL) -> tuple[str, list[Danger]]:
             script.module.upgrade()
         except Exception as error:
             reason = (
-                "What it does can't be told without a database: only the statements before that"
-                f" were looked through. Read the others yourself. {type(error).__name__}: {error}"
+                "It needs a database to run, so only the statements before this point were checked."
+                f" Read the others yourself. {type(error).__name__}: {error}"
             )
             unreadable.append(("unreadable", reason))
     return text.getvalue(), unreadable
 
 
-def _own_list(text: str, rules: Iterable[str]) -> Iterator[Danger]:
+def _apply_rules(text: str, rules: Iterable[str]) -> Iterator[Finding]:
     statements = [" ".join(statement.split()) for statement in re.split(r";\s*$", text, flags=re.M)]
     for rule in rules:
         pattern, reason = RULES[rule]
@@ -161,33 +161,33 @@ def _own_list(text: str, rules: Iterable[str]) -> Iterator[Danger]:
             yield rule, reason
 
 
-def _squawk(texts: Mapping[str, str]) -> dict[str, list[Danger]]:
-    """The rules that each text breaks, and why they are there.
+def _run_squawk(texts: Mapping[str, str]) -> dict[str, list[Finding]]:
+    """Return the rules of squawk that each text breaks, with the reasons.
 
     Raises:
         CommandError: squawk has failed.
     """
     beside = shutil.which("squawk", path=str(Path(sys.executable).parent))
     program = beside or shutil.which("squawk") or "squawk"
-    found: dict[str, list[Danger]] = {name: [] for name in texts}
+    found: dict[str, list[Finding]] = {name: [] for name in texts}
     with TemporaryDirectory() as folder:
         for name, text in texts.items():
             Path(folder, name).write_text(text, encoding="utf-8")
-        done = subprocess.run(  # noqa: S603
-            [program, "--reporter=json", f"--exclude={','.join(NOT_DANGERS)}", *texts],
+        done = subprocess.run(
+            [program, "--reporter=json", f"--exclude={','.join(EXCLUDED_RULES)}", *texts],
             cwd=folder,
             capture_output=True,
             text=True,
         )
     try:
-        dangers = json.loads(done.stdout)
+        findings = json.loads(done.stdout)
     except ValueError as error:
         said = " ".join(done.stderr.split())
         raise CommandError(
-            f"squawk could not look through the revisions: {said} An older one may not know all"
-            " options; to install the newest: uv sync --upgrade-package squawk-cli"
+            f"squawk could not read the revisions: {said} An old version may not know all options. To"
+            " install the newest, run: pip install --upgrade squawk-cli"
         ) from error
-    for one in dangers:
+    for one in findings:
         found[one["file"]].append(
             (one["rule_name"], f"{one['message']} {one['help'] or ''}".strip())
         )

@@ -1,8 +1,8 @@
-"""MySQL and MariaDB: an upgrade that was killed is continued, not begun anew.
+"""Continues an upgrade that was killed, on MySQL and MariaDB.
 
 They commit at each change of the schema, so a revision of several statements can be done by half:
-https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html. While an upgrade runs, there is a
-table that says how far it is; where it is found later, what has been done is left out.
+https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html. While an upgrade runs, a table
+says how far it is. Where the table is found later, the statements that were done are skipped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DONE_ALREADY = {1005, 1022, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826
 class Progress:
     """How far the revision is that is being applied.
 
-    `again`, `retry` and `fail` are for a transaction that has failed and been rolled back.
+    Call `was_done_before`, `retry` and `fail` after the transaction was rolled back.
     """
 
     def __init__(self, connection: Connection, command: str, heads: tuple[str, ...]) -> None:
@@ -47,43 +47,43 @@ class Progress:
         self.at = " ".join(sorted(heads))
         self.number = 0  # of the statement that is being executed
         self.digest = ""  # of all statements up to it
-        self.left_out = 0  # statements that an earlier upgrade has done
+        self.skipped = 0  # statements that an earlier upgrade has done
         self.expected = ""  # their digest
         self.committed = (0, "")  # number and digest of the last statement that can't be undone
         self.certain = True  # that the first statement to come is not done yet
 
     def finish(self) -> None:
-        """The upgrade has succeeded."""
+        """Remove the table after an upgrade that has succeeded."""
         if not self.is_kept:
             return
         self.connection.exec_driver_sql(f"DROP TABLE {TABLE}")
         self.connection.commit()
 
     def fail(self) -> None:
-        """Note what has been done, for the next upgrade."""
+        """Record what has been done, for the next upgrade."""
         if not self.is_kept:
             return
         self._write(*self.committed, certain=True)
         self.connection.commit()
 
-    def again(self, error: Exception) -> bool:
-        """Whether the statement that failed had been done by the upgrade that was killed.
+    def was_done_before(self, error: Exception) -> bool:
+        """Return whether the upgrade that was killed had done the statement that failed.
 
-        The revision can be run again then: the statement will be left out.
+        The revision can be run again then, without that statement.
         """
         if not isinstance(error, DBAPIError) or error.orig is None or not error.orig.args:
             return False
-        uncertain = not self.certain and self.number == self.left_out + 1
+        uncertain = not self.certain and self.number == self.skipped + 1
         if not (uncertain and error.orig.args[0] in DONE_ALREADY):
             return False
-        self.left_out, self.expected = self.number, self.digest
+        self.skipped, self.expected = self.number, self.digest
         self.retry()
         return True
 
     def retry(self) -> None:
-        """The same revision is run again, after the statements that are done."""
-        if self.committed[0] > self.left_out:
-            self.left_out, self.expected = self.committed
+        """Prepare to run the same revision again, after the statements that are done."""
+        if self.committed[0] > self.skipped:
+            self.skipped, self.expected = self.committed
         self.certain = True
         self.number, self.digest = 0, ""
 
@@ -93,7 +93,7 @@ class Progress:
         ).first()
         self.certain = False
         if row and (row.at, row.command) == (self.at, self.command):
-            self.left_out, self.expected = row.statements, row.digest
+            self.skipped, self.expected = row.statements, row.digest
             self.committed = (row.statements, row.digest)
             self.certain = bool(row.certain)
 
@@ -115,7 +115,7 @@ class Progress:
         context: object,
         executemany: bool,
     ) -> tuple[str, Any]:
-        if not _counts(statement):
+        if not _is_change(statement):
             return statement, parameters
         options = connection.get_execution_options()
         if options.get("isolation_level") == "AUTOCOMMIT" and CHANGES_ROWS.match(statement):
@@ -123,13 +123,13 @@ class Progress:
         before = self.digest
         self.number += 1
         self.digest = hashlib.sha256(f"{before}\n{statement}\n{parameters!r}".encode()).hexdigest()
-        if self.number <= self.left_out:
-            if self.number == self.left_out and self.digest != self.expected:
+        if self.number <= self.skipped:
+            if self.number == self.skipped and self.digest != self.expected:
                 raise CommandError(
-                    "An earlier upgrade was interrupted in the revision after"
-                    f" {self.at or 'the start'}, when {self.left_out} of its statements were done."
-                    " They have been changed since. Restore them as they were, or finish by hand"
-                    f" and then: DROP TABLE {TABLE}"
+                    "An upgrade was interrupted in the revision after"
+                    f" {self.at or 'the start'}, when {self.skipped} of its statements were done."
+                    " The revision has been edited since. Restore these statements, or finish by"
+                    f" hand and then run: DROP TABLE {TABLE}"
                 )
             return "DO 0", [()] if executemany else ()
         if not self.is_kept:
@@ -155,10 +155,10 @@ class Progress:
         context: object,
         executemany: bool,
     ) -> None:
-        if CHANGES_SCHEMA.match(statement) and _counts(statement):
+        if CHANGES_SCHEMA.match(statement) and _is_change(statement):
             self.committed = (self.number, self.digest)
 
 
-def _counts(statement: str) -> bool:
+def _is_change(statement: str) -> bool:
     changes = CHANGES_SCHEMA.match(statement) or CHANGES_ROWS.match(statement)
     return bool(changes) and not OUR_OWN.search(statement)

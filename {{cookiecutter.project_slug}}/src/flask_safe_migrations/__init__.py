@@ -1,0 +1,34 @@
+"""Safe migrations for Flask: a drop-in for Flask-Migrate, on SQLite, PostgreSQL, MySQL and MariaDB."""
+
+from ._environment import run_environment
+from ._extension import SafeMigrate
+from ._lock import MigrationLocked
+from ._prepare import prepare
+from ._readiness import Readiness, check_readiness
+from ._revisions import current_revisions, pending_revisions, unknown_tables
+from ._server import (
+    DatabaseUnavailable,
+    check_database,
+    create_database,
+    describe_database,
+    drop_database,
+    is_in_memory,
+)
+
+__all__ = [
+    "DatabaseUnavailable",
+    "MigrationLocked",
+    "Readiness",
+    "SafeMigrate",
+    "check_database",
+    "check_readiness",
+    "create_database",
+    "current_revisions",
+    "describe_database",
+    "drop_database",
+    "is_in_memory",
+    "pending_revisions",
+    "prepare",
+    "run_environment",
+    "unknown_tables",
+]

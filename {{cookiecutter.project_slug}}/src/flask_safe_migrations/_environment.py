@@ -1,0 +1,270 @@
+"""Runs the Alembic command that is under way: connects, locks, limits, and applies the revisions.
+
+https://alembic.sqlalchemy.org/en/latest/tutorial.html#the-migration-environment
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from logging.config import fileConfig
+from typing import Any
+
+from alembic import context
+from alembic.util import CommandError
+from flask import current_app
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.exc import DBAPIError
+
+from . import _autogenerate, _mysql_resume, _server, _sqlite
+from ._extension import get_state
+from ._lock import MigrationLocked, migration_lock
+from ._mysql_resume import Progress
+from ._server import DatabaseUnavailable
+
+# Seconds that one attempt to lock a table lasts, and that pass until the next.
+LOCK_ATTEMPT = 1
+LOCK_PAUSE = 1
+MAX_WAIT = 2**31 - 1  # milliseconds, of SQLite
+LOCK_NOT_AVAILABLE = {"55P03", "1205"}  # of PostgreSQL, of MySQL
+
+log = logging.getLogger("alembic.env")
+
+
+def run_environment() -> None:
+    """Run the Alembic command that is under way, on the application's database.
+
+    `migrations/env.py` calls it.
+
+    Raises:
+        alembic.util.CommandError: It failed, or was refused because it is dangerous.
+    """
+    config = context.config
+    if config.config_file_name and config.file_config.has_section("loggers"):
+        fileConfig(config.config_file_name, disable_existing_loggers=False)
+    # The garbage collector would look through all that is imported, again for each few revisions.
+    gc.freeze()
+    try:
+        _run()
+    finally:
+        gc.unfreeze()
+
+
+def _run() -> None:
+    state = get_state()
+    options: dict[str, Any] = {
+        "target_metadata": state.metadata,
+        "process_revision_directives": _autogenerate.process_revision_directives,
+        "render_item": _autogenerate.render_item,
+        "include_name": _autogenerate.include_name,
+        "transaction_per_migration": True,
+        **current_app.extensions["migrate"].configure_args,
+    }
+    if _autogenerate.is_first_revision() and _autogenerate.is_requested():
+        _autogenerate.make_first_revision(state.url, options)
+    elif context.is_offline_mode():
+        context.configure(url=state.url, literal_binds=True, **options)
+        with context.begin_transaction():
+            context.run_migrations()
+    elif given := context.config.attributes.get("connection"):  # by a test
+        with given.connect() if isinstance(given, Engine) else nullcontext(given) as connection:
+            _run_on(connection, options)
+    else:
+        try:
+            with (
+                _connect() as connection,
+                migration_lock(connection, _get_seconds("MIGRATION_WAIT")),
+            ):
+                _run_on(connection, options)
+        except (DatabaseUnavailable, MigrationLocked) as error:
+            raise CommandError(str(error)) from error
+        except DBAPIError as error:
+            message = f"{_server.get_reason(error)}."
+            if error.statement:
+                message += f"\nThe statement was: {' '.join(error.statement.split())}"
+            raise CommandError(message) from error
+
+
+def _get_seconds(setting: str) -> float:
+    """Return a limit, where 0 stands for none."""
+    return float(current_app.config[setting]) or math.inf
+
+
+@contextmanager
+def _connect() -> Iterator[Connection]:
+    """Connect by an engine of its own, so that no other connection inherits the settings.
+
+    Raises:
+        DatabaseUnavailable: The database can't be reached.
+    """
+    state = get_state()
+    if _server.is_in_memory(state.url):
+        engine = state.engine
+    else:
+        # A server that never answers is noticed here; a statement of a migration may take its time.
+        _server.check_database(state.url)
+        engine = create_engine(state.url, **_server.migration_options(state.url))
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _sqlite.set_up)
+            event.listen(engine, "begin", _sqlite.begin)
+    with engine.connect() as connection:
+        for statement in _get_limits(connection.dialect.name):
+            connection.connection.cursor().execute(statement)
+        # A SET that is rolled back on PostgreSQL is undone. Alembic takes a transaction that is
+        # open already for ours, and would not commit it.
+        connection.connection.commit()
+        yield connection
+        if engine is state.engine:
+            connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
+
+
+def _get_limits(dialect: str) -> list[str]:
+    """Return what limits the time that the connection waits for locks and for a statement."""
+    statement = float(current_app.config["MIGRATION_STATEMENT_TIMEOUT"])  # 0 is none there, too
+    if dialect == "postgresql":
+        return [
+            f"SET lock_timeout = {LOCK_ATTEMPT * 1000}",
+            f"SET statement_timeout = {int(statement * 1000)}",
+        ]
+    if dialect in ("mysql", "mariadb"):
+        return [
+            f"SET SESSION lock_wait_timeout = {LOCK_ATTEMPT}",
+            f"SET SESSION innodb_lock_wait_timeout = {LOCK_ATTEMPT}",
+        ] + ([f"SET SESSION max_statement_time = {statement}"] if dialect == "mariadb" else [])
+    if dialect == "sqlite":
+        return [
+            f"PRAGMA busy_timeout={int(min(_get_seconds('MIGRATION_WAIT') * 1000, MAX_WAIT))}",
+            # SQLite can only change a table by copying it. Dropping the old one would delete its
+            # children where they have ON DELETE CASCADE. The pragma has no effect in a transaction:
+            # https://sqlite.org/lang_altertable.html#otheralter
+            "PRAGMA foreign_keys=OFF",
+        ]
+    return []
+
+
+def _run_on(connection: Connection, options: dict[str, Any]) -> None:
+    savepoint = _sqlite.Savepoint(connection)
+    on_sqlite = connection.dialect.name == "sqlite"
+    if on_sqlite:
+        # All revisions in one transaction, whose lock keeps other processes out until the end.
+        options |= {"transactional_ddl": True, "transaction_per_migration": False}
+        options["on_version_apply"] = savepoint.renew
+    context.configure(connection=connection, **options)
+    heads = context.get_context().get_current_heads()
+    command = context.get_context().opts["fn"].__name__
+    if command != "do_stamp":
+        _refuse_unknown_revisions(heads)
+    if command == "upgrade" and not heads:
+        _refuse_existing_tables(set(inspect(connection).get_table_names()))
+    connection.rollback()  # what was read may be old when the revisions are applied
+
+    if on_sqlite:
+        _run_on_sqlite(savepoint)
+    elif command in ("upgrade", "downgrade"):
+        _run_on_server(connection, command, heads)
+    else:
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+def _run_on_sqlite(savepoint: _sqlite.Savepoint) -> None:
+    """Apply the revisions. One that fails leaves nothing behind, and those before it are kept."""
+    failure: Exception | None = None
+    with context.begin_transaction():
+        savepoint.begin()
+        try:
+            context.run_migrations()
+        except Exception as error:
+            savepoint.undo()
+            failure = error
+    if failure:
+        raise failure
+
+
+def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...]) -> None:
+    """Apply the revisions, each in its transaction, and retry where one waits for a lock.
+
+    A statement that waits for a table blocks all that come after it. So each attempt is short.
+    """
+    progress: Progress | None = None
+    if connection.dialect.name in ("mysql", "mariadb"):
+        progress = Progress(connection, command, heads)
+        context.get_context().on_version_apply_callbacks += (progress.begin_revision,)
+    deadline = time.monotonic() + _get_seconds("MIGRATION_LOCK_TIMEOUT")
+    while True:
+        try:
+            with context.begin_transaction():
+                context.run_migrations()
+            break
+        except Exception as error:
+            connection.rollback()
+            if progress and progress.was_done_before(error):
+                continue
+            if not _is_lock_timeout(error) or time.monotonic() > deadline:
+                if progress:
+                    progress.fail()
+                raise
+            if progress:
+                progress.retry()
+            log.info("Waiting for a lock, then trying again.")
+            time.sleep(LOCK_PAUSE)
+    if progress:
+        progress.finish()
+    if connection.dialect.name == "postgresql":
+        _report_invalid_indexes(connection)
+
+
+def _is_lock_timeout(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and bool(_server.get_codes(error) & LOCK_NOT_AVAILABLE)
+
+
+def _report_invalid_indexes(connection: Connection) -> None:
+    """Warn of an index that an interrupted CREATE INDEX CONCURRENTLY has left.
+
+    https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+    """
+    found = connection.exec_driver_sql(
+        "SELECT indexrelid::regclass, indrelid::regclass FROM pg_index WHERE NOT indisvalid"
+    ).all()
+    connection.rollback()
+    for index, table in found:
+        log.warning(
+            "Index %s of table %s is invalid: a CREATE INDEX CONCURRENTLY was interrupted. It slows"
+            " writes and serves no query. Run in psql: DROP INDEX CONCURRENTLY %s; then create it"
+            " again.",
+            index,
+            table,
+            index,
+        )
+
+
+def _refuse_unknown_revisions(heads: Iterable[str]) -> None:
+    """Stop where the database has a revision that this project doesn't have."""
+    for head in heads:
+        try:
+            context.script.get_revision(head)
+        except CommandError:
+            raise CommandError(
+                f"The database {_server.describe_database(get_state().url)} is at revision {head},"
+                " which is not in migrations/versions. It belongs to another project, or to a newer"
+                " release of this one. Set DATABASE_URL to another database, or get the missing"
+                " revision."
+            ) from None
+
+
+def _refuse_existing_tables(tables: set[str]) -> None:
+    """Stop before the first upgrade where tables of the same names are there already."""
+    if _mysql_resume.TABLE in tables:
+        return  # an interrupted upgrade has made them
+    state = get_state()
+    if existing := sorted(tables & set(state.metadata.tables)):
+        raise CommandError(
+            f"The database {_server.describe_database(state.url)} already has tables of the same"
+            f" names, which no revision of this project has made: {', '.join(existing)}. Nothing"
+            " was changed. Set DATABASE_URL to another database. Or, if the models describe these"
+            " tables, run: flask db stamp head"
+        )

@@ -1,0 +1,40 @@
+"""Brings the database to where this code needs it: created, upgraded and, if it is new, seeded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import command
+
+from . import _server
+from ._extension import get_state
+from ._revisions import current_revisions
+
+
+def prepare() -> list[str]:
+    """Create the database if it is missing, upgrade it, and seed it if it is new.
+
+    Returns:
+        What was done, one sentence each.
+
+    Raises:
+        DatabaseUnavailable: There is no database, and none can be created.
+        alembic.util.CommandError: A revision failed.
+    """
+    state = get_state()
+    done = []
+    if not _server.is_in_memory(state.url):
+        try:
+            _server.check_database(state.url)
+        except _server.DatabaseUnavailable as error:
+            if not error.missing:
+                raise
+            _server.create_database(state.url)
+            done.append(f"Created the database {_server.describe_database(state.url)}.")
+    is_new = not current_revisions()
+    config: Any = state.migrate.get_config()
+    command.upgrade(config, "head")
+    if is_new and state.seed:
+        state.seed()
+        done.append("Seeded it.")
+    return done

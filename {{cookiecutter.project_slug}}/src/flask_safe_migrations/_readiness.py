@@ -1,0 +1,74 @@
+"""Says whether the application can serve, for the health check that a load balancer calls."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from ._extension import get_state
+from ._revisions import connect, find_pending, has_revisions, read_heads
+
+# Whether the server takes no writes, such as a replica: of its settings, for it isn't tried.
+IS_READ_ONLY = {
+    "postgresql": "SELECT current_setting('transaction_read_only') = 'on'",
+    "mysql": "SELECT @@global.read_only = 1",
+    "mariadb": "SELECT @@global.read_only = 1",
+}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Readiness:
+    """The answer of `check_readiness`; it is true if the application can serve.
+
+    Attributes:
+        reason: Why it can't, in a few words.
+        pending: The revisions that are not applied, oldest first.
+    """
+
+    reason: str | None = None
+    pending: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return self.reason is None
+
+
+def check_readiness(timeout: float = 0.8) -> Readiness:
+    """Return whether the database answers, takes writes, and has all revisions of this code.
+
+    A revision that this code doesn't know was made by a newer release, which migrates before it
+    replaces this one. Until then, this one still serves.
+
+    Args:
+        timeout: Seconds to wait for the database. A load balancer often waits for one.
+    """
+    state = get_state()
+    if not has_revisions(state.directory):
+        return Readiness("this code has no migrations")
+    asked = state.readiness.submit(_ask, state.engine, state.directory)
+    try:
+        return asked.result(timeout)
+    except (SQLAlchemyError, TimeoutError):
+        asked.cancel()  # if it waits for another, which is held up
+        log.exception("The database does not answer")
+        return Readiness("the database does not answer")
+
+
+def _ask(engine: Engine, directory: Path) -> Readiness:
+    with connect(engine) as connection:
+        pending = find_pending(directory, read_heads(connection))
+        if pending:
+            return Readiness("migrations are pending", pending)
+        if _is_read_only(connection):
+            return Readiness("the database takes no writes")
+    return Readiness()
+
+
+def _is_read_only(connection: Connection) -> bool:
+    question = IS_READ_ONLY.get(connection.dialect.name)
+    return bool(question and connection.exec_driver_sql(question).scalar())

@@ -1,0 +1,115 @@
+"""Compares the revisions of this code with those that the database has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import to_tuple
+from sqlalchemy import Connection, Engine, inspect
+
+from . import _mysql_resume
+from ._extension import get_state
+
+VERSION_TABLE = "alembic_version"
+
+
+def current_revisions() -> tuple[str, ...]:
+    """Return the latest revisions of the database: none, one or, with unmerged branches, more.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
+    """
+    with connect(get_state().engine) as connection:
+        return read_heads(connection)
+
+
+def pending_revisions() -> list[str]:
+    """Return the revisions of this code that are not applied, oldest first.
+
+    The list is empty where a newer release has migrated the database past this code.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
+    """
+    return find_pending(get_state().directory, current_revisions())
+
+
+def unknown_tables() -> list[str]:
+    """Return the tables of the database that no revision of this code has made.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
+    """
+    state = get_state()
+    known = made_tables(state.directory) | {VERSION_TABLE, _mysql_resume.TABLE}
+    with connect(state.engine) as connection:
+        return sorted(set(inspect(connection).get_table_names()) - known)
+
+
+@contextmanager
+def connect(engine: Engine | Connection) -> Iterator[Connection]:
+    """Connect; a test may have put a connection in the place of the engine."""
+    if isinstance(engine, Connection):
+        yield engine
+    else:
+        with engine.connect() as connection:
+            yield connection
+
+
+def read_heads(connection: Connection) -> tuple[str, ...]:
+    """Return the revisions in the version table."""
+    return MigrationContext.configure(connection).get_current_heads()
+
+
+def find_pending(directory: Path, heads: tuple[str, ...]) -> list[str]:
+    """Return the revisions of the directory that lead past these heads, oldest first."""
+    parents = _read_parents(*_versions(directory))
+    if any(head not in parents for head in heads):
+        return []  # a newer release has migrated past us
+    applied: set[str] = set()
+    waiting = list(heads)
+    while waiting:
+        revision = waiting.pop()
+        if revision not in applied:
+            applied.add(revision)
+            waiting.extend(parents[revision])
+    return [revision for revision in parents if revision not in applied]
+
+
+def has_revisions(directory: Path) -> bool:
+    """Return whether this code has revisions: an image that was built without them has none."""
+    return bool(_read_parents(*_versions(directory)))
+
+
+def made_tables(directory: Path) -> frozenset[str]:
+    """Return the names of all tables that a revision of the directory makes, or once made."""
+    return _read_made_tables(*_versions(directory))
+
+
+def _versions(directory: Path) -> tuple[Path, int]:
+    """Return the folder of the revisions, and in nanoseconds when one was last added or removed."""
+    folder = directory / "versions"
+    return folder, folder.stat().st_mtime_ns if folder.is_dir() else 0
+
+
+@lru_cache(maxsize=1)
+def _read_parents(versions: Path, changed: int) -> dict[str, tuple[str, ...]]:
+    """Return the revisions below each revision, oldest first."""
+    if not changed:
+        return {}
+    scripts = list(ScriptDirectory(versions.parent).walk_revisions())
+    return {script.revision: to_tuple(script.down_revision, ()) for script in reversed(scripts)}
+
+
+@lru_cache(maxsize=1)
+def _read_made_tables(versions: Path, changed: int) -> frozenset[str]:
+    name = r"""\(\s*["'](.+?)["']"""
+    made = re.compile(rf"op\.create_table{name}|op\.rename_table\([^,]+,{name[2:]}")
+    texts = (path.read_text(encoding="utf-8") for path in versions.glob("*.py"))
+    return frozenset(name for text in texts for names in made.findall(text) for name in names)

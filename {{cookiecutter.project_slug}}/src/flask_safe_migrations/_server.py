@@ -1,0 +1,207 @@
+"""Reaches the database server: connects, explains why that fails, creates and drops databases."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+CONNECT_TIMEOUT = 3  # seconds
+SQLITE_IN_MEMORY = (None, "", ":memory:")
+
+# How the drivers call these limits. psycopg's limit for connecting covers the server's greeting.
+CONNECT_OPTIONS = {
+    "psycopg": "connect_timeout",
+    "psycopg2": "connect_timeout",
+    "pymysql": "connect_timeout",
+    "mysqldb": "connect_timeout",
+    "mysqlconnector": "connection_timeout",
+}
+READ_OPTIONS = {"pymysql": "read_timeout", "mysqldb": "read_timeout"}
+# Limits of an application's queries: a statement of a migration may take longer.
+QUERY_LIMITS = ("read_timeout", "write_timeout")
+
+IS_THERE = {
+    "postgresql": "SELECT count(*) FROM pg_database WHERE datname = :name",
+    "mysql": "SELECT count(*) FROM information_schema.schemata WHERE schema_name = :name",
+    "mariadb": "SELECT count(*) FROM information_schema.schemata WHERE schema_name = :name",
+}
+
+
+class DatabaseUnavailable(Exception):
+    """The database can't be used. The text says where it is, why, and what to do.
+
+    Attributes:
+        missing: Whether the server answers, but has no database of this name.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+def is_in_memory(url: URL) -> bool:
+    """Return whether it is an SQLite database that ends with its process."""
+    return url.get_backend_name() == "sqlite" and url.database in SQLITE_IN_MEMORY
+
+
+def describe_database(url: URL) -> str:
+    """Return where the database is, without user and password, as in "shop on localhost:5432"."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    port = f":{url.port}" if url.port else ""
+    return f"{url.database} on {url.host or 'this machine'}{port}"
+
+
+def migration_options(url: URL) -> dict[str, Any]:
+    """Return the engine options of the application that a connection for migrations takes over."""
+    given = current_app.config.get("SQLALCHEMY_ENGINE_OPTIONS", {})
+    kept = {name: value for name, value in given.items() if not name.startswith(("pool", "max_"))}
+    kept.pop("isolation_level", None)
+    kept["poolclass"] = NullPool
+    kept["connect_args"] = connect_args(url, kept.get("connect_args", {}))
+    return kept
+
+
+def connect_args(
+    url: URL, given: dict[str, Any] | None = None, read_timeout: float = 0
+) -> dict[str, Any]:
+    """Return options for connecting, with a limit of time where the address has none.
+
+    Args:
+        given: The options of the application, whose limits for its queries are left out.
+        read_timeout: Seconds to wait for an answer; 0 is no limit.
+    """
+    driver = url.get_driver_name()
+    limits = {CONNECT_OPTIONS.get(driver): CONNECT_TIMEOUT, READ_OPTIONS.get(driver): read_timeout}
+    kept = {name: value for name, value in (given or {}).items() if name not in QUERY_LIMITS}
+    return kept | {
+        name: limit for name, limit in limits.items() if name and limit and name not in url.query
+    }
+
+
+def check_database(url: URL) -> None:
+    """Connect to the database once, within a few seconds.
+
+    Raises:
+        DatabaseUnavailable: The database can't be used.
+    """
+    started = time.monotonic()
+    try:
+        _connect(url)
+    except DBAPIError as error:
+        answers = time.monotonic() - started < CONNECT_TIMEOUT  # else it need not be asked again
+        is_there = _is_there(url) if answers else None
+        if is_there:
+            with suppress(DBAPIError):
+                _connect(url)  # another process has created it since
+                return
+        if is_there is False:
+            raise DatabaseUnavailable(
+                f"There is no database {describe_database(url)}. To create it, run:"
+                " flask db prepare",
+                missing=True,
+            ) from error
+        raise DatabaseUnavailable(
+            f"The database {describe_database(url)} can't be used: {get_reason(error)}."
+            f" {_get_remedy(url)}"
+        ) from error
+
+
+def create_database(url: URL) -> None:
+    """Create the database, unless another process creates it at the same moment.
+
+    Raises:
+        DatabaseUnavailable: The server refuses.
+    """
+    encoding = "" if url.get_backend_name() == "postgresql" else " CHARACTER SET utf8mb4"
+    try:
+        _run_on_server(url, "CREATE DATABASE {name}" + encoding)
+    except DatabaseUnavailable:
+        with suppress(DatabaseUnavailable):
+            check_database(url)
+            return
+        raise
+
+
+def drop_database(url: URL) -> None:
+    """Drop the database, if there is one of this name.
+
+    Raises:
+        DatabaseUnavailable: The server refuses.
+    """
+    _run_on_server(url, "DROP DATABASE IF EXISTS {name}")
+
+
+def get_reason(error: DBAPIError) -> str:
+    """Return what the database or its driver said, on one line."""
+    said = error.orig.args[-1] if error.orig and error.orig.args else error
+    return " ".join(str(said).split()).rstrip(".")
+
+
+def get_codes(error: DBAPIError) -> set[str]:
+    """Return the codes by which the database and its driver call the error."""
+    orig = error.orig
+    names = [getattr(orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
+    names += getattr(orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
+    return {str(name) for name in names if name}
+
+
+def _connect(url: URL) -> None:
+    question = "PRAGMA schema_version" if url.get_backend_name() == "sqlite" else "SELECT 1"
+    with _create_engine(url).connect() as connection:
+        connection.exec_driver_sql(question)
+
+
+def _create_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401
+    """Return an engine that waits a few seconds for each answer, and keeps no connection."""
+    given = current_app.config.get("SQLALCHEMY_ENGINE_OPTIONS", {}).get("connect_args", {})
+    arguments = connect_args(url, given, CONNECT_TIMEOUT)
+    return create_engine(url, poolclass=NullPool, connect_args=arguments, **options)
+
+
+def _create_server_engine(url: URL) -> Engine:
+    """Return an engine for the server without the database; each statement is committed."""
+    # PostgreSQL has a database for such work; the others need none.
+    other = "postgres" if url.get_backend_name() == "postgresql" else None
+    server = URL.create(
+        url.drivername, url.username, url.password, url.host, url.port, other, url.query
+    )
+    return _create_engine(server, isolation_level="AUTOCOMMIT")
+
+
+def _run_on_server(url: URL, statement: str) -> None:
+    engine = _create_server_engine(url)
+    name = engine.dialect.identifier_preparer.quote_identifier(url.database or "")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement.format(name=name))
+    except DBAPIError as error:
+        raise DatabaseUnavailable(
+            f"{statement.format(name=name)} failed: {get_reason(error)}."
+        ) from error
+
+
+def _is_there(url: URL) -> bool | None:
+    """Return whether the server has the database, or None where the server can't be asked."""
+    query = IS_THERE.get(url.get_backend_name())
+    if not query:
+        return None
+    try:
+        with _create_server_engine(url).connect() as connection:
+            return bool(connection.scalar(text(query), {"name": url.database}))
+    except DBAPIError:
+        return None
+
+
+def _get_remedy(url: URL) -> str:
+    folder = Path(url.database or "").parent
+    if url.get_backend_name() == "sqlite" and not folder.is_dir():
+        return f"Create its folder, {folder}, or change DATABASE_URL."
+    return "Correct DATABASE_URL, or start the database."

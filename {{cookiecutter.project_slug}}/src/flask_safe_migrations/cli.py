@@ -1,0 +1,82 @@
+"""Adds commands to those of `flask db`. It imports no application: each `flask` command loads it."""
+
+from __future__ import annotations
+
+import click
+import flask_migrate
+from alembic.util import CommandError
+from flask import current_app
+from flask.cli import with_appcontext
+from flask_migrate.cli import db as flask_db
+
+db: click.Group = flask_db  # the entry point
+
+
+@db.command()
+@with_appcontext
+def prepare() -> None:
+    """Create the database if it is missing, upgrade it, and seed it if it is new."""
+    from . import DatabaseUnavailable, _prepare
+
+    try:
+        for line in _prepare.prepare():
+            click.echo(line)
+    except (DatabaseUnavailable, CommandError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@db.command()
+@with_appcontext
+def seed() -> None:
+    """Add the rows that a new database starts with."""
+    _seed()
+
+
+@db.command()
+@click.argument("revisions", nargs=-1)
+@with_appcontext
+def lint(revisions: tuple[str, ...]) -> None:
+    """Report what is dangerous in REVISIONS, or in all of them."""
+    from . import _lint
+
+    try:
+        violations = _lint.lint(revisions)
+    except (CommandError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    for violation in violations:
+        click.echo(violation, err=True)
+    if violations:
+        raise click.exceptions.Exit(1)
+    click.echo("No danger was found.")
+
+
+@db.command()
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@with_appcontext
+def reset(yes: bool) -> None:
+    """Undo all revisions, apply them again, and seed: in development only."""
+    from . import _server
+    from ._extension import get_state
+
+    place = _server.describe_database(get_state().url)
+    if not current_app.debug:
+        raise click.ClickException(
+            f"This deletes all rows of this project in {place}. It works in development only: set"
+            " FLASK_DEBUG=1, or run: flask --debug db reset"
+        )
+    if not yes:
+        click.confirm(f"Delete all rows of this project in {place}?", abort=True)
+    flask_migrate.downgrade(revision="base")
+    flask_migrate.upgrade()
+    _seed(required=False)
+
+
+def _seed(*, required: bool = True) -> None:
+    from ._extension import get_state
+
+    if function := get_state().seed:
+        function()
+    elif required:
+        raise click.ClickException(
+            "There is nothing to seed. Give a function that adds rows: SafeMigrate(app, db, seed=…)"
+        )

@@ -1,1 +1,0 @@
-"""How `flask db` migrates: what it writes, what it refuses, and how revisions are applied."""
