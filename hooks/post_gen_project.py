@@ -46,7 +46,6 @@ ACCOUNTS = """
     tests/test_tokens.py
 """
 TOKENS = """
-    src/{package}/accounts/forms.py
     src/{package}/accounts/tokens.py
     src/{package}/accounts/templates/accounts/tokens.html
     tests/test_tokens.py

@@ -111,10 +111,11 @@ def migrated_app(settings: TestSettings) -> Iterator[Flask]:
     """The application, its schema made by the revisions: what is not in one is not there."""
 {%- if cookiecutter.accounts == "yes" %}
     with pytest.MonkeyPatch.context() as patch:  # of attempts, few are enough for a test
-        patch.setattr(accounts, "ON_ONE_ACCOUNT", "2 per minute")
-        patch.setattr(accounts, "OF_ONE_ADDRESS", "4 per minute")
+        patch.setattr(accounts.rate_limits, "PER_ACCOUNT", "2 per minute")
+        patch.setattr(accounts.rate_limits, "PER_ADDRESS", "4 per minute")
         app = create_app(replace(settings, RATELIMIT_ENABLED=True))
-    app.extensions["accounts_limiter"].enabled = False  # until one counts them
+    (limiter,) = app.extensions["limiter"]
+    limiter.enabled = False  # until a test counts attempts
 {%- else %}
     app = create_app(settings)
 {%- endif %}

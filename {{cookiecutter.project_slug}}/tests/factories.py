@@ -55,7 +55,7 @@ def log_in(app: Flask, email: str) -> FlaskClient:
         account = db.session.scalars(select(Account).where(Account.email == email)).one()
         key = account.begin_session()
 {%- if "api" in cookiecutter.interface %}
-        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {tokens.make(account, 'tests')}"
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {tokens.create_token(account, 'tests')}"
 {%- endif %}
         db.session.commit()
     with client.session_transaction() as session:

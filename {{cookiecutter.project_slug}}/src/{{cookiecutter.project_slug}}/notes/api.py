@@ -57,7 +57,7 @@ Page = dict[str, Any]
 
 blueprint = Blueprint("api_notes", __name__, url_prefix="/api/notes", description="Notes with tags")
 {%- if cookiecutter.accounts == "yes" %}
-blueprint.before_request(tokens.require)
+blueprint.before_request(tokens.require_token)
 {%- endif %}
 
 
