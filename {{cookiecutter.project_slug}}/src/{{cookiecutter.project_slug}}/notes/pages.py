@@ -29,7 +29,9 @@ blueprint.before_request(require_login)
 def show_conflict(error: StaleDataError) -> ResponseReturnValue:
     """In the moment since this request has read the note."""
     db.session.rollback()
-    return errors.show(Conflict("Somebody else has changed it meanwhile. Go back, and look again."))
+    return errors.handle_http_exception(
+        Conflict("Somebody else has changed it meanwhile. Go back, and look again.")
+    )
 
 
 @blueprint.get("/", strict_slashes=False)
