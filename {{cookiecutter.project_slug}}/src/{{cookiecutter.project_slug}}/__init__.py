@@ -34,23 +34,21 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.from_object(settings or Settings.from_environment())
 
     logs.init_app(app)
-    overload.init_app(app)
+{%- if "api" in cookiecutter.interface %}
+    api.init_app(app)  # before what changes its errors and headers
+{%- endif %}
     security.init_app(app)
     errors.init_app(app)
     database.init_app(app)
     migrate.init_app(app, db, seed=seed)
     app.register_blueprint(health.blueprint)
+{%- if "pages" in cookiecutter.interface %}
+    csrf.init_app(app)
+{%- endif %}
 {%- if "api" in cookiecutter.interface %}
-
-    api.init_app(app)
-    api.register_blueprint(app, notes_api)
+    api.register(app, notes_api)
 {%- endif %}
 {%- if "pages" in cookiecutter.interface %}
-
-    csrf.init_app(app)
-{%- if "api" in cookiecutter.interface %}
-    csrf.exempt(notes_api)  # it heeds no cookies, which another site could have a browser send
-{%- endif %}
 {%- if cookiecutter.accounts == "yes" %}
     accounts.init_app(app)
 {%- endif %}
