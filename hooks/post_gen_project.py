@@ -17,7 +17,6 @@ from typing import Any
 # What belongs to an interface, and is there only where it was chosen.
 PAGES = """
     src/{package}/home.py
-    src/{package}/pending.py
     src/{package}/notes/forms.py
     src/{package}/notes/pages.py
     src/{package}/notes/templates
@@ -28,7 +27,6 @@ PAGES = """
     tests/forms.py
     tests/test_home.py
     tests/test_note_pages.py
-    tests/test_pending.py
 """
 API = """
     src/{package}/api.py
@@ -41,6 +39,7 @@ API = """
 ACCOUNTS = """
     src/{package}/accounts
     tests/test_accounts.py
+    tests/account_fixtures.py
     tests/test_mail.py
     tests/test_tokens.py
 """

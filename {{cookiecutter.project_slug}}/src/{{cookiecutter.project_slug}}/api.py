@@ -15,10 +15,11 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
-{%- if cookiecutter.accounts == "yes" %}
 
+{% if cookiecutter.accounts == "yes" -%}
 from .accounts import tokens
-{%- endif %}
+{% endif -%}
+from .security import CONTENT_POLICY
 
 PREFIX = "/api"
 MAX_BODY_SIZE = 256 * 1024  # bytes
@@ -199,5 +200,6 @@ def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _finish(response: Response) -> Response:
     if request.endpoint == "api-docs.openapi_rapidoc":
         # RapiDoc sets styles by attributes, which no hash can allow.
-        response.content_security_policy.style_src = "'self' 'unsafe-inline'"
+        policy = f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"
+        response.headers["Content-Security-Policy"] = policy
     return response.make_conditional(request)

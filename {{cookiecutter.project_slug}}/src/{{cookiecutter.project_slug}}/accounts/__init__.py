@@ -30,6 +30,7 @@ from flask_security.utils import send_mail
 from sqlalchemy.exc import IntegrityError
 
 from ..database import db
+from ..security import CONTENT_POLICY
 from . import factors, pages, passwords, sessions
 from .mail import MailUtil
 from .models import Account, Passkey, Role
@@ -219,6 +220,7 @@ def _refuse_odd() -> None:
     """Take nothing but forms, and no password that is too long to be hashed."""
     if request.blueprint != "security":
         return
+    g.writes = True  # on GET, too: the links in messages confirm an address. See database.py.
     if request.is_json:
         abort(415, "This is for people; programs use the API, with a token.")
     for name, value in request.form.items(multi=True):
@@ -230,4 +232,6 @@ def _keep_private(response: Response) -> Response:
     """What is for one person must not be given to another by a cache on the way."""
     if "account_id" in g or "session_key" in g:
         response.cache_control.private = True
+    if request.blueprint == "security":  # the code to be scanned by an authenticator app
+        response.headers["Content-Security-Policy"] = f"{CONTENT_POLICY}; img-src 'self' data:"
     return response
