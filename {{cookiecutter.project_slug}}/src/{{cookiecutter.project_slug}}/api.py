@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partialmethod
-from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import flask_smorest
@@ -24,8 +23,6 @@ from .security import CONTENT_POLICY
 PREFIX = "/api"
 MAX_BODY_SIZE = 256 * 1024  # bytes
 PROBLEM_JSON = "application/problem+json"
-
-View = TypeVar("View", bound=Callable[..., Any])
 
 
 class ProblemSchema(Schema):
@@ -53,7 +50,10 @@ class Parser(FlaskParser):
             abort(415, "Send JSON, with the header Content-Type: application/json.")
         req.max_content_length = MAX_BODY_SIZE
         try:
-            return parse_json(req.get_data())
+            value = json.loads(req.get_data().decode(), object_pairs_hook=_refuse_duplicates)
+            # Not every program reads half a surrogate pair: https://www.rfc-editor.org/rfc/rfc7493
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+            return value
         except RecursionError:
             abort(400, "The body is nested too deep.")
         except ValueError as error:
@@ -73,28 +73,11 @@ class Blueprint(flask_smorest.Blueprint):
     METHODS_CHECKING_NOT_MODIFIED = ()  # Werkzeug's answer 304 has the ETag
     response = partialmethod(flask_smorest.Blueprint.response, content_type="application/json")
 
-    def problems(self, *statuses: int) -> Callable[[View], View]:
-        """Describe the errors of an operation, apart from those that all have."""
-
-        def describe(view: View) -> View:
-            common = (
-{%- if cookiecutter.accounts == "yes" %}
-                401,
-{%- endif %}
-                500,
-            )
-            for status in statuses + common:
-                view = self.alt_response(status, HTTPStatus(status).name)(view)
-            return view
-
-        return describe
-
 
 class Api(flask_smorest.Api):
     """The description of the API."""
 
     ERROR_SCHEMA = ProblemSchema
-    DEFAULT_ERROR_RESPONSE_NAME = None  # each operation names its errors
     DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON
 
 
@@ -117,7 +100,6 @@ def init_app(app: Flask) -> None:
         OPENAPI_RAPIDOC_CONFIG={
             "allow-server-selection": "false",
             "load-fonts": "false",  # from another site
-            "render-style": "view",
             "show-header": "false",
         },
     )
@@ -148,7 +130,7 @@ def register(app: Flask, blueprint: Blueprint) -> None:
 
 def make_problem(error: HTTPException) -> Response:
     """Return the answer to a request of the API that fails."""
-    content = {
+    problem: dict[str, Any] = {
         "type": "about:blank",
         "title": error.name,
         "status": error.code,
@@ -157,38 +139,23 @@ def make_problem(error: HTTPException) -> Response:
     }
     # https://webargs.readthedocs.io/en/latest/framework_support.html#error-handling
     if messages := getattr(error, "data", {}).get("messages"):
-        content["detail"] = "Some values can't be used. See errors."
-        content["errors"] = [
-            invalid for location in messages for invalid in _flatten(location, messages[location])
-        ]
+        detail = "Some values can't be used. See errors."
+        problem |= {"detail": detail, "errors": list(_flatten(messages))}
     headers = error.get_headers()
-    return Response(json.dumps(content), error.code, headers, content_type=PROBLEM_JSON)
+    return Response(json.dumps(problem), error.code, headers, content_type=PROBLEM_JSON)
 
 
-def _flatten(location: str, messages: Any, *path: str) -> Iterator[dict[str, str]]:  # noqa: ANN401
-    """Make a list of the messages of webargs, which are nested as the values are."""
+def _flatten(messages: Any, *path: str) -> Iterator[dict[str, str]]:  # noqa: ANN401
+    """Yield the messages of webargs, which are nested as the values are, each with its place."""
     if isinstance(messages, dict):
         for name, inner in messages.items():
-            yield from _flatten(location, inner, *path, *([] if name == "_schema" else [str(name)]))
-        return
-    place = {"parameter": ".".join(path)}
-    if location == "json":
-        names = (name.replace("~", "~0").replace("/", "~1") for name in path)
-        place = {"pointer": "#" + quote("".join(f"/{name}" for name in names))}
-    for message in messages:
-        yield place | {"detail": message}
-
-
-def parse_json(body: bytes) -> object:
-    """Parse JSON that every program reads alike: https://www.rfc-editor.org/rfc/rfc7493.
-
-    Raises:
-        ValueError: It is invalid.
-        RecursionError: It is nested too deep.
-    """
-    value = json.loads(body.decode(), object_pairs_hook=_refuse_duplicates)
-    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()  # no half surrogate pairs
-    return value
+            yield from _flatten(inner, *path, *([] if name == "_schema" else [str(name)]))
+    elif path[0] == "json":
+        names = (name.replace("~", "~0").replace("/", "~1") for name in path[1:])
+        pointer = "#" + quote("".join(f"/{name}" for name in names))
+        yield from ({"pointer": pointer, "detail": message} for message in messages)
+    else:
+        yield from ({"parameter": ".".join(path[1:]), "detail": message} for message in messages)
 
 
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -202,4 +169,5 @@ def _finish(response: Response) -> Response:
         # RapiDoc sets styles by attributes, which no hash can allow.
         policy = f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"
         response.headers["Content-Security-Policy"] = policy
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import Any
 
-from flask import Response, abort, url_for
+from flask import Response, abort, request, url_for
 from flask.views import MethodView
 from marshmallow import Schema, ValidationError, fields, validate
 from sqlalchemy.orm.exc import StaleDataError
@@ -38,7 +38,10 @@ blueprint = Blueprint("api_notes", __name__, url_prefix="/api/notes", descriptio
 
 
 def text_field(
-    pattern: str, max_length: int, description: str, **options: Any  # noqa: ANN401
+    pattern: str,
+    max_length: int,
+    description: str,
+    **options: Any,  # noqa: ANN401
 ) -> fields.String:
     """Return a field for text that matches the pattern."""
 
@@ -87,42 +90,27 @@ class NotesSchema(Schema):
 class NotesQuerySchema(Schema):
     """The parameters of the list of notes."""
 
-    q = text_field(LINE, 200, "A text in the title or the body.")
+    search = text_field(LINE, 200, "A text in the title or the body.", data_key="q")
     tag = text_field(LINE, Tag.name.type.length, "A tag of the notes.")
     before = fields.Integer(
         pre_load=check_digits,
         validate=validate.Range(1, MAX_ID),
         metadata={"description": "Only notes older than the one with this id."},
     )
-    limit = fields.Integer(
-        pre_load=check_digits, validate=validate.Range(1, 100), load_default=20
-    )
+    limit = fields.Integer(pre_load=check_digits, validate=validate.Range(1, 100), load_default=20)
 
 
 @blueprint.get("")
 @blueprint.arguments(NotesQuerySchema, location="query")
-@blueprint.response(
-    200,
-    NotesSchema,
-    headers={
-        "Link": {"description": "The next part, if there is one.", "schema": {"type": "string"}}
-    },
-)
-@blueprint.problems(422)
+@blueprint.response(200, NotesSchema, headers={"Link": {"schema": {"type": "string"}}})
 @blueprint.doc(operationId="listNotes")
 def index(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """List the notes, the newest first."""
     limit = query["limit"]
-    notes = queries.list_notes(
-        visible_notes(),
-        search=query.get("q", ""),
-        tag=query.get("tag", ""),
-        before=query.get("before"),
-        limit=limit + 1,  # with it, there is a next part
-    )
+    notes = queries.list_notes(visible_notes(), **query | {"limit": limit + 1})
     if len(notes) <= limit:
         return {"items": notes, "next": None}, {}
-    path = url_for(".index", **query | {"before": notes[limit - 1].id})
+    path = url_for(".index", **request.args.to_dict() | {"before": notes[limit - 1].id})
     return {"items": notes[:limit], "next": path}, {"Link": f'<{path}>; rel="next"'}
 
 
@@ -130,7 +118,6 @@ def index(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 @blueprint.etag
 @blueprint.arguments(NoteSchema)
 @blueprint.response(201, NoteSchema, headers={"Location": {"schema": {"type": "string"}}})
-@blueprint.problems(400, 413, 415)
 @blueprint.doc(operationId="createNote", responses={201: {"links": LINKS}})
 def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
     """Create a note."""
@@ -144,7 +131,6 @@ def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
 class NoteView(MethodView):
     @blueprint.response(200, NoteSchema)
     @blueprint.alt_response(304, "NOT_MODIFIED")
-    @blueprint.problems(404)
     @blueprint.doc(operationId="getNote", parameters=["IF_NONE_MATCH"])
     def get(self, note_id: int) -> Note:
         """Read a note."""
@@ -152,7 +138,6 @@ class NoteView(MethodView):
 
     @blueprint.arguments(NoteSchema)
     @blueprint.response(200, NoteSchema)
-    @blueprint.problems(400, 404, 413, 415)
     @blueprint.doc(operationId="replaceNote")
     def put(self, values: dict[str, Any], note_id: int) -> Note:
         """Replace a note. What is left out becomes empty."""
@@ -162,7 +147,6 @@ class NoteView(MethodView):
         return note
 
     @blueprint.response(204)
-    @blueprint.problems(404)
     @blueprint.doc(operationId="deleteNote")
     def delete(self, note_id: int) -> None:
         """Delete a note."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -12,11 +13,6 @@ from .models import MAX_BODY_LENGTH, MAX_TAGS, Note, Tag
 from .queries import clean_text
 
 
-def clean_lines(text: str | None) -> str:
-    """Clean a text that may have line breaks."""
-    return clean_text(text, multiline=True)
-
-
 def split_tags(text: str | None) -> list[str]:
     """Split at commas, and drop empty and repeated tags."""
     parts = (text or "").split(",")
@@ -25,7 +21,9 @@ def split_tags(text: str | None) -> list[str]:
 
 class NoteForm(FlaskForm):
     title = StringField("Title", [DataRequired(), Length(max=Note.title.type.length)], [clean_text])
-    body = TextAreaField("Text", [Length(max=MAX_BODY_LENGTH)], [clean_lines])
+    body = TextAreaField(
+        "Text", [Length(max=MAX_BODY_LENGTH)], [partial(clean_text, multiline=True)]
+    )
     tags = StringField("Tags", filters=[clean_text], description="Separated by commas")
     version = HiddenField()  # that the visitor has seen
 

@@ -28,7 +28,7 @@ blueprint.before_request(require_login)
 @blueprint.errorhandler(StaleDataError)
 def handle_stale_data(error: StaleDataError) -> ResponseReturnValue:
     """Answer 409: another request has changed the note since this one read it."""
-    return errors.handle_http_exception(Conflict("Somebody else has changed it. Go back and reload."))
+    return errors.handle_http_exception(Conflict("Somebody has changed it. Go back and reload."))
 
 
 @blueprint.get("/", strict_slashes=False)
@@ -101,10 +101,6 @@ def _save(note: Note, form: NoteForm) -> ResponseReturnValue:
 def _show_form(
     form: NoteForm, note: Note | None = None, *, is_stale: bool = False
 ) -> ResponseReturnValue:
-    """Show the form, with what is wrong in it.
-
-    Args:
-        is_stale: Whether somebody has changed the note since the visitor opened the form.
-    """
+    """Show the form: again if it has errors, or if the note has been changed since it was opened."""
     page = render_template("notes/form.html", form=form, note=note, is_stale=is_stale)
     return page, 409 if is_stale else 422 if form.errors else 200

@@ -19,15 +19,9 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 def list_notes(
     notes: Select[Note], *, search: str = "", tag: str = "", before: int | None = None, limit: int
 ) -> Sequence[Note]:
-    """Return the newest notes first.
+    """Return those of the notes that have the text and the tag, the newest first.
 
-    Args:
-        notes: The notes to search.
-        search: A text that the title or the body contains, in upper or lower case.
-        tag: The name of a tag.
-        before: Only notes older than the one with this id: unlike an OFFSET, the primary key
-            finds them without counting all that are newer.
-        limit: How many notes at most.
+    `before` is an id: unlike an OFFSET, the primary key finds older notes without counting newer.
     """
     newest = Note.id.desc()
     if before is not None:
@@ -49,11 +43,7 @@ def get_note(notes: Select[Note], note_id: int) -> Note | None:
 
 
 def clean_text(text: str | None, *, multiline: bool = False) -> str:
-    r"""Return the text without spaces around it, its line breaks as \n.
-
-    Raises:
-        ValueError: It has control characters, or line breaks that are not allowed.
-    """
+    """Remove the spaces around a text, and raise ValueError for characters that are not text."""
     text = (text or "").replace("\r\n", "\n").strip()
     if CONTROL_CHARACTERS.search(text) or (not multiline and ("\n" in text or "\t" in text)):
         raise ValueError("Remove the control characters and line breaks.")
@@ -61,11 +51,7 @@ def clean_text(text: str | None, *, multiline: bool = False) -> str:
 
 
 def save_note(note: Note, *, title: str, body: str, tag_names: Iterable[str]) -> None:
-    """Save a new note, or the changes to one.
-
-    Raises:
-        sqlalchemy.orm.exc.StaleDataError: Another request has changed or deleted it.
-    """
+    """Save a note, or raise StaleDataError if another request has changed it."""
     note.tags = _get_tags(tag_names)
     note.title, note.body = title, body
     flag_modified(note, "title")  # so that a change of the tags alone makes a new version, too
@@ -74,11 +60,7 @@ def save_note(note: Note, *, title: str, body: str, tag_names: Iterable[str]) ->
 
 
 def delete_note(note: Note) -> None:
-    """Delete a note.
-
-    Raises:
-        sqlalchemy.orm.exc.StaleDataError: Another request has changed or deleted it.
-    """
+    """Delete a note, or raise StaleDataError if another request has changed it."""
     db.session.delete(note)
     db.session.commit()
 
