@@ -30,9 +30,8 @@ PAGES = """
 """
 API = """
     src/{package}/api.py
-    src/{package}/api_docs.py
     src/{package}/notes/api.py
-    src/{package}/templates/api_docs.html
+    src/{package}/static/rapidoc
     tests/test_api.py
 """
 

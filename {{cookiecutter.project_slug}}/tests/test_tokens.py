@@ -6,14 +6,17 @@ import re
 from datetime import UTC, datetime
 from itertools import product
 
+from conftest import NewApp
 from factories import log_in, make_account, make_note
 from flask import Flask
 from flask.testing import FlaskClient
 from forms import Form, submit
 from sqlalchemy import select, update
 
+from {{ cookiecutter.project_slug }} import api
 from {{ cookiecutter.project_slug }}.accounts.models import Account
 from {{ cookiecutter.project_slug }}.accounts.tokens import TOKEN_LIFETIME, Token
+from {{ cookiecutter.project_slug }}.api import Blueprint
 from {{ cookiecutter.project_slug }}.database import db
 
 
@@ -123,7 +126,18 @@ def test_the_description_requires_a_token(client: FlaskClient) -> None:
     assert description["security"] == [{"token": []}]
     for item in description["paths"].values():
         operations = [item[method] for method in item if method != "parameters"]
-        assert all("401" in operation["responses"] for operation in operations)
+        assert all("default" in operation["responses"] for operation in operations)
+
+
+def test_a_blueprint_on_the_api_needs_a_token_unless_it_is_public(new_app: NewApp) -> None:
+    app, statuses = new_app(), {}
+    for name, options in {"open": {"public": True}, "protected": {}}.items():
+        blueprint = Blueprint(name, __name__, url_prefix=f"/api/{name}")
+        blueprint.add_url_rule("", view_func=lambda: {}, methods=["POST"])
+        api.register(app, blueprint, **options)
+        statuses[name] = app.test_client().post(f"/api/{name}").status_code
+
+    assert statuses == {"open": 200, "protected": 401}
 
 
 def test_a_token_needs_a_name(client: FlaskClient) -> None:

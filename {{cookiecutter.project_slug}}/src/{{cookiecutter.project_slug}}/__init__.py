@@ -46,25 +46,23 @@ def create_app(test_config: Mapping[str, object] | None = None) -> Flask:
 
     logs.init_app(app)
     security.init_app(app)
-    errors.init_app(app)
     database.init_app(app)
     database.migrate.init_app(app, database.db, seed=seed)
     app.register_blueprint(health.blueprint)
-{%- if "api" in cookiecutter.interface %}
-
-    api.init_app(app)
-    api.register_blueprint(app, notes_api)
-{%- endif %}
 {%- if "pages" in cookiecutter.interface %}
 
-    csrf = CSRFProtect(app)
-{%- if "api" in cookiecutter.interface %}
-    csrf.exempt(notes_api)  # it takes no cookies, which another site could have a browser send
-{%- endif %}
+    CSRFProtect(app)
 {%- if cookiecutter.accounts == "yes" %}
     accounts.init_app(app)
 {%- endif %}
     app.register_blueprint(home.blueprint)
     app.register_blueprint(notes_pages)
 {%- endif %}
+{%- if "api" in cookiecutter.interface %}
+
+    api.init_app(app)
+    api.register(app, notes_api)
+{%- endif %}
+
+    errors.init_app(app)  # last, in place of the handlers of extensions
     return app

@@ -39,7 +39,7 @@ def handle_http_exception(error: exceptions.HTTPException) -> Response:
     """Answer with what is wrong; of an error in the application, only the log has details."""
 {%- if cookiecutter.interface == "pages+api" %}
     if request.path.startswith(f"{api.PREFIX}/"):
-        return api.problem(error)
+        return api.make_problem(error)
 {%- endif %}
 {%- if "pages" in cookiecutter.interface %}
     response = error.get_response()
@@ -47,7 +47,7 @@ def handle_http_exception(error: exceptions.HTTPException) -> Response:
         response.data = render_template("error.html", error=error)
     return response
 {%- else %}
-    return api.problem(error)
+    return api.make_problem(error)
 {%- endif %}
 
 

@@ -8,6 +8,7 @@ from flask_security import Security, auth_required, change_email_confirmed, curr
 from sqlalchemy.exc import IntegrityError
 
 from ..database import db
+from ..security import CONTENT_POLICY
 from . import pages, rate_limits, sessions
 from .datastore import Datastore, PasswordUtil
 from .mail import MailUtil
@@ -37,7 +38,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_check_form)
     rate_limits.init_app(app)
     app.register_error_handler(IntegrityError, _retry_request)
-    app.after_request(_forbid_shared_caching)
+    app.after_request(_add_headers)
 
 
 @auth_required("session")
@@ -55,6 +56,7 @@ def _check_form() -> None:
     """Refuse JSON, and passwords that are too long to hash, on the pages of Flask-Security."""
     if request.blueprint != "security":
         return
+    g.writes = True  # even on GET: the links in messages confirm addresses. See database.py.
     if request.is_json:
         abort(415, "Send a form. Programs use the API, with a token.")
     for name, value in request.form.items(multi=True):
@@ -74,12 +76,14 @@ def _retry_request(error: IntegrityError) -> ResponseReturnValue:
         raise error
     db.session.rollback()
     view = current_app.view_functions[str(request.endpoint)]
-    response: ResponseReturnValue = view(**(request.view_args or {}))
+    response: ResponseReturnValue = current_app.ensure_sync(view)(**(request.view_args or {}))
     return response
 
 
-def _forbid_shared_caching(response: Response) -> Response:
-    """Forbid caches on the way to store what is for one person."""
+def _add_headers(response: Response) -> Response:
+    """Keep personal pages out of shared caches, and allow the QR code for authenticator apps."""
     if "account_id" in g or "session_key" in g:
         response.cache_control.private = True
+    if request.blueprint == "security":
+        response.headers["Content-Security-Policy"] = f"{CONTENT_POLICY}; img-src 'self' data:"
     return response

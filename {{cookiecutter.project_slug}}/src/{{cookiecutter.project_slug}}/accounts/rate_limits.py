@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from flask import Flask, request, session
+from flask import Blueprint, Flask, request, session
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_security import current_user, uia_email_mapper
@@ -41,7 +41,7 @@ def init_app(app: Flask) -> None:
         "error_message": "Too many attempts. Try again later.",
         "exempt_when": lambda: request.endpoint not in LIMITED_ENDPOINTS,
     }
-    blueprint = app.blueprints["security"]
+    blueprint = cast(Blueprint, app.blueprints["security"])
     limiter.shared_limit(PER_ADDRESS, "network", **options)(blueprint)
     limiter.shared_limit(PER_ACCOUNT, "account", key_func=_rate_limit_key, **options)(blueprint)
 

@@ -34,7 +34,7 @@ def load_account(key: str) -> Account | None:
         .where(Session.key == key, Session.began_at > datetime.now(UTC) - SESSION_LIFETIME)
         .where(Session.fs_uniquifier == Account.fs_uniquifier, Account.active)
     )
-    account = db.session.scalar(query)
+    account: Account | None = db.session.scalar(query)
     if account is None:
         session.pop("is_logged_in", None)
         return None
