@@ -23,6 +23,7 @@ from forms import Form, open_and_send, submit
 from passlib.context import CryptContext
 from passlib.totp import TOTP
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
 from werkzeug.test import TestResponse
 
 from {{ cookiecutter.project_slug }}.accounts import mail
@@ -616,9 +617,7 @@ def test_codes_are_limited_per_account(limited: FlaskClient) -> None:
     assert attempt(limited, 3, "tf-validate", code="000000") == [200, 200, 429]
 
 
-def test_guesses_in_an_open_browser_are_limited(
-    app: Flask, limited: FlaskClient
-) -> None:
+def test_guesses_in_an_open_browser_are_limited(app: Flask, limited: FlaskClient) -> None:
     type_password(limited)
 
     assert attempt(limited, 3, "verify", password="wrong password") == [200, 200, 429]
@@ -675,9 +674,7 @@ def test_a_password_that_is_too_long_to_be_hashed_is_refused(visitor: FlaskClien
     assert type_password(visitor, password="x" * 201).status_code == 413
 
 
-def test_features_can_be_turned_off(
-    new_app: NewApp, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_features_can_be_turned_off(new_app: NewApp, caplog: pytest.LogCaptureFixture) -> None:
     settings = ("SECURITY_REGISTERABLE", "SECURITY_TWO_FACTOR", "SECURITY_WEBAUTHN")
     visitor = new_app(**dict.fromkeys(settings, False), TESTING=False).test_client()
 
@@ -740,6 +737,17 @@ def test_an_unknown_role_is_refused(app: Flask) -> None:
     assert done.exit_code != 0
     assert "There is no role admin. There is administrator." in done.output
     assert list_addresses(app) == [ANN]
+
+
+def test_other_violations_of_constraints_stay_errors(new_app: NewApp) -> None:
+    app = new_app()
+
+    @app.get("/fail")
+    def fail() -> None:
+        raise IntegrityError("INSERT", None, Exception("It exists."))
+
+    with pytest.raises(IntegrityError):
+        app.test_client().get("/fail")
 
 
 def test_an_address_that_is_taken_while_it_is_confirmed_is_refused(

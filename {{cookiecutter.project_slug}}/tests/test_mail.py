@@ -74,7 +74,7 @@ class Conversation(socketserver.BaseRequestHandler):
                 self.server.received.append(text)
             self.write("250 accepted")
         else:
-            self.write("235 welcome" if word == "AUTH" else "221 bye" if word == "QUIT" else "250 ok")
+            self.write({"AUTH": "235 welcome", "QUIT": "221 bye"}.get(word, "250 ok"))
 
     def write(self, line: str) -> None:
         self.request.sendall(f"{line}\r\n".encode())
