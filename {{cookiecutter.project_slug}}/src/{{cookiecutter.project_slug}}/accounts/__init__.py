@@ -65,9 +65,7 @@ def _check_form() -> None:
 
 
 def _retry_request(error: IntegrityError) -> ResponseReturnValue:
-    """Run a view of Flask-Security again, if another request has taken the address meanwhile.
-
-    The second time, the view finds that the address is taken.
+    """Run a view of Flask-Security again, which then finds that the address is taken.
 
     Raises:
         sqlalchemy.exc.IntegrityError: The error is not from Flask-Security.

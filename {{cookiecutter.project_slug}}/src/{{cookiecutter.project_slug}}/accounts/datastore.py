@@ -39,13 +39,11 @@ class Datastore(SQLAlchemyUserDatastore):
         if not has_request_context():
             values["confirmed_at"] = datetime.now(UTC)
             if isinstance(names := values.get("roles"), str):
-                values["roles"] = [self._prepare_role(name) for name in names.split(",")]
+                for name in (roles := names.split(",")):
+                    if name not in ROLES:
+                        raise ValueError(f"There is no role {name}. There is {', '.join(ROLES)}.")
+                values["roles"] = [self.find_or_create_role(name) for name in roles]
         return super().create_user(**values)
-
-    def _prepare_role(self, name: str) -> flask_security.RoleMixin:
-        if name not in ROLES:
-            raise ValueError(f"There is no role {name}. There is {', '.join(ROLES)}.")
-        return self.find_or_create_role(name)
 
 
 class PasswordUtil(flask_security.PasswordUtil):

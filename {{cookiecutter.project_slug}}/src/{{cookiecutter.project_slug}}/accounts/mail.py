@@ -27,10 +27,6 @@ executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
 class MailUtil(flask_security.MailUtil):
     """Normalize addresses and send messages for Flask-Security."""
 
-    def normalize(self, email: str) -> str:
-        """Return an address in the form in which it is stored."""
-        return self.validate(email)
-
     def validate(self, email: str) -> str:
         """Return an address in the form in which it is stored: lower case, ASCII.
 
@@ -49,6 +45,8 @@ class MailUtil(flask_security.MailUtil):
                 get_message("INVALID_EMAIL_ADDRESS")[0]
             ) from None
         return f"{valid.local_part}@{valid.ascii_domain}".lower()
+
+    normalize = validate
 
     def send_mail(
         self,

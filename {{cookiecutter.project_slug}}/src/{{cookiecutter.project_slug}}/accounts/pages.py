@@ -43,7 +43,6 @@ blueprint.register_blueprint(tokens_blueprint)
 @blueprint.get("/", strict_slashes=False)
 @auth_required("session")
 def index() -> str:
-    """Show what people can do with their account."""
     links = {name: text for name, text in LINKS.items() if name in current_app.view_functions}
     return render_template("accounts/index.html", links=links)
 
@@ -51,7 +50,6 @@ def index() -> str:
 @blueprint.get("/sessions")
 @auth_required("session")
 def list_sessions() -> str:
-    """List the sessions."""
     return render_template(
         "accounts/sessions.html", sessions=sessions.list_for(current_user), current=g.session_key
     )
