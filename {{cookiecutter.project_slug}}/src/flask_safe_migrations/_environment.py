@@ -18,6 +18,7 @@ from alembic import context
 from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 from . import _autogenerate, _mysql_resume, _server, _sqlite
@@ -112,7 +113,7 @@ def _connect() -> Iterator[Connection]:
             event.listen(engine, "connect", _sqlite.set_up)
             event.listen(engine, "begin", _sqlite.begin)
     with engine.connect() as connection:
-        for statement in _get_limits(connection.dialect.name):
+        for statement in _get_limits(connection.dialect):
             connection.connection.cursor().execute(statement)
         # A SET that is rolled back on PostgreSQL is undone. Alembic takes a transaction that is
         # open already for ours, and would not commit it.
@@ -122,20 +123,25 @@ def _connect() -> Iterator[Connection]:
             connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
 
 
-def _get_limits(dialect: str) -> list[str]:
+def _get_limits(dialect: Dialect) -> list[str]:
     """Return what limits the time that the connection waits for locks and for a statement."""
+    name = dialect.name
     statement = float(current_app.config["MIGRATION_STATEMENT_TIMEOUT"])  # 0 is none there, too
-    if dialect == "postgresql":
+    if name == "postgresql":
         return [
             f"SET lock_timeout = {LOCK_ATTEMPT * 1000}",
             f"SET statement_timeout = {int(statement * 1000)}",
         ]
-    if dialect in ("mysql", "mariadb"):
+    if name in ("mysql", "mariadb"):
         return [
             f"SET SESSION lock_wait_timeout = {LOCK_ATTEMPT}",
             f"SET SESSION innodb_lock_wait_timeout = {LOCK_ATTEMPT}",
-        ] + ([f"SET SESSION max_statement_time = {statement}"] if dialect == "mariadb" else [])
-    if dialect == "sqlite":
+        ] + (
+            [f"SET SESSION max_statement_time = {statement}"]
+            if getattr(dialect, "is_mariadb", False)
+            else []
+        )
+    if name == "sqlite":
         return [
             f"PRAGMA busy_timeout={int(min(_get_seconds('MIGRATION_WAIT') * 1000, MAX_WAIT))}",
             # SQLite can only change a table by copying it. Dropping the old one would delete its
