@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import re
 import runpy
 import subprocess
 import sys
@@ -18,7 +17,9 @@ from typing import Any
 
 import pytest
 import servers
+from alembic.script import ScriptDirectory
 from flask import Flask
+from flask_migrate import Config
 from flask_safe_migrations import SafeMigrate
 from flask_sqlalchemy import SQLAlchemy
 from servers import KINDS
@@ -79,6 +80,12 @@ class Done:
 
 def invoke(app: Flask, *arguments: str, answer: str | None = None) -> Done:
     """Run `flask` with these arguments in this process. An error that is no message is raised."""
+
+    def print_here(config: Config) -> Config:
+        config.stdout = sys.stdout  # Alembic has kept the one of its import
+        return config
+
+    app.extensions["migrate"].migrate.configure(print_here)
     with logged() as log:
         done = app.test_cli_runner().invoke(args=arguments, input=answer)
     if done.exception and not isinstance(done.exception, SystemExit):
@@ -159,17 +166,14 @@ class Site:
         return done.line
 
     def revisions(self) -> list[Path]:
-        return sorted((self.folder / "migrations" / "versions").glob("*.py"))
+        """The files of all revisions, the first first."""
+        directory = ScriptDirectory(str(self.folder / "migrations"))
+        return [Path(script.path) for script in directory.walk_revisions()][::-1]
 
     def add_revision(self, name: str, upgrade: str, downgrade: str = "pass") -> str:
         """Write a revision by hand, and return its id."""
-        texts = [path.read_text() for path in self.revisions()]
-        made, below = (
-            {*re.findall(rf"^{name}\b.*['\"](\w+)['\"]$", "\n".join(texts), re.MULTILINE)}
-            for name in ("revision", "down_revision")
-        )
-        head = next(iter(made - below), None)
-        number = f"{len(texts):012x}"
+        head = ScriptDirectory(str(self.folder / "migrations")).get_current_head()
+        number = f"{len(self.revisions()):012x}"
         functions = [
             f"def {function}() -> None:\n{textwrap.indent(textwrap.dedent(code).strip(), '    ')}\n"
             for function, code in (("upgrade", upgrade), ("downgrade", downgrade))
@@ -210,10 +214,11 @@ class Site:
         path.write_text(text)
         return path
 
-    def load(self) -> Flask:
+    def load(self, **settings: str) -> Flask:
         """Make the application of the script in this process."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DATABASE_URL", self.url)
+            for name, value in ({"DATABASE_URL": self.url} | settings).items():
+                patch.setenv(name, value)
             app: Flask = runpy.run_path(str(self.folder / "app.py"), run_name="app")["create_app"]()
         self.apps.append(app)
         return app
@@ -257,6 +262,7 @@ def new_site(tmp_path: Path) -> Iterator[Callable[[str], Site]]:
     def make(url: str) -> Site:
         folder = tmp_path / f"site {len(made)}"
         folder.mkdir()
+        (folder / "ruff.toml").touch()  # else its settings would be those of this repository
         made.append(Site(folder, url))
         return made[-1]
 
