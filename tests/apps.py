@@ -126,6 +126,7 @@ class Site:
     folder: Path
     url: str
     apps: list[Flask] = field(default_factory=list)
+    reloads: bool = False  # the script, for each command: a stock env.py leaves its mark
 
     @property
     def kind(self) -> str:
@@ -151,6 +152,8 @@ class Site:
 
     def run(self, *arguments: str, answer: str | None = None) -> Done:
         """Run `flask db …`."""
+        if self.reloads:
+            self.load()
         return invoke(self.app, "db", *arguments, answer=answer)
 
     def flask(self, *arguments: str) -> str:

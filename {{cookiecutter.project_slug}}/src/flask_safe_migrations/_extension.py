@@ -156,6 +156,7 @@ class SafeMigrate(Migrate):
         """Return Alembic's configuration, which runs our environment where `env.py` is a stock one."""
         config: Any = super().get_config(directory, x_arg, opts)
         folder = Path(directory or self.directory)
+        config.file_config["DEFAULT"]["here"] = _escaped(folder)  # which Alembic does not escape
         if has_stock_environment(folder):
             if not config.get_main_option("version_locations"):
                 config.set_main_option("path_separator", "newline")  # a path may have spaces
