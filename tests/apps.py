@@ -19,6 +19,7 @@ import pytest
 import servers
 from alembic.script import ScriptDirectory
 from flask import Flask
+from flask.cli import ScriptInfo
 from flask_migrate import Config
 from flask_safe_migrations import SafeMigrate
 from flask_sqlalchemy import SQLAlchemy
@@ -87,7 +88,8 @@ def invoke(app: Flask, *arguments: str, answer: str | None = None) -> Done:
 
     app.extensions["migrate"].migrate.configure(print_here)
     with logged() as log:
-        done = app.test_cli_runner().invoke(args=arguments, input=answer)
+        obj = ScriptInfo(create_app=lambda: app, set_debug_flag=False)
+        done = app.test_cli_runner().invoke(args=arguments, input=answer, obj=obj)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception  # its user would see a traceback
     return Done(done.exit_code, log.getvalue() + done.output)

@@ -15,6 +15,7 @@ from logging.config import fileConfig
 from typing import Any
 
 from alembic import context
+from alembic.runtime.migration import MigrationInfo
 from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
@@ -160,6 +161,7 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
         options |= {"transactional_ddl": True, "transaction_per_migration": False}
         options["on_version_apply"] = savepoint.renew
     context.configure(connection=connection, **options)
+    context.get_context().on_version_apply_callbacks += (_record_new_database,)
     heads = context.get_context().get_current_heads()
     command = context.get_context().opts["fn"].__name__
     if command != "do_stamp":
@@ -175,6 +177,12 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     else:
         with context.begin_transaction():
             context.run_migrations()
+
+
+def _record_new_database(step: MigrationInfo, **arguments: object) -> None:
+    """Have `prepare` seed a database in the process that has applied its first revision."""
+    if step.is_upgrade and not step.source_revision_ids:
+        context.config.attributes["is_new_database"] = True
 
 
 def _run_on_sqlite(savepoint: _sqlite.Savepoint) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import logging
+import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from sqlalchemy import URL, Engine, MetaData, make_url
 
 PACKAGE = Path(__file__).parent
 INIT_TEMPLATES = PACKAGE / "init"  # what `flask db init` copies
+INIT_HOOKS = "imports, format"  # of ruff, where it is installed
 ENVIRONMENT = PACKAGE / "environment"  # runs in place of a stock env.py
 STOCK_ENV = Path(flask_migrate.__file__).parent / "templates" / "flask" / "env.py"
 # What releases of Flask-Migrate have written, as `_normalize` has it; the first digits of its SHA-256.
@@ -154,9 +157,14 @@ class SafeMigrate(Migrate):
         opts: Iterable[str] | None = None,
     ) -> Config:
         """Return Alembic's configuration, which runs our environment where `env.py` is a stock one."""
-        config: Any = super().get_config(directory, x_arg, opts)
         folder = Path(directory or self.directory)
-        config.file_config["DEFAULT"]["here"] = _escaped(folder)  # which Alembic does not escape
+        if "%" in str(folder):  # which Flask-Migrate does not escape
+            directory = os.path.relpath(folder)
+        config: Any = super().get_config(directory, x_arg, opts)
+        config.file_config["DEFAULT"]["here"] = _escaped(folder)  # nor does Alembic
+        hooks = config.get_section_option("post_write_hooks", "hooks")
+        if hooks == INIT_HOOKS and not find_spec("ruff"):
+            config.set_section_option("post_write_hooks", "hooks", "")
         if has_stock_environment(folder):
             if not config.get_main_option("version_locations"):
                 config.set_main_option("path_separator", "newline")  # a path may have spaces
