@@ -82,9 +82,9 @@ class Done:
 def invoke(app: Flask, *arguments: str, answer: str | None = None) -> Done:
     """Run `flask` with these arguments in this process. An error that is no message is raised."""
 
-    def print_here(config: Config) -> Config:
+    def print_here(config: Any) -> Config:  # noqa: ANN401  # its types lack the attribute
         config.stdout = sys.stdout  # Alembic has kept the one of its import
-        return config
+        return config  # type: ignore[no-any-return]
 
     app.extensions["migrate"].migrate.configure(print_here)
     with logged() as log:
@@ -112,8 +112,8 @@ def logged() -> Iterator[io.StringIO]:
         for logger, level, handlers in before:
             logger.setLevel(level)
             logger.handlers[:] = handlers
-        for name, logger in logging.root.manager.loggerDict.items():
-            if _is_disabled(logger) and name not in disabled:
+        for name, it in logging.root.manager.loggerDict.items():
+            if _is_disabled(it) and name not in disabled:
                 logging.getLogger(name).disabled = False
 
 

@@ -79,7 +79,7 @@ def live(site: Site) -> None:
     assert "No new upgrade operations detected" in site.flask("check")
     assert site.flask("heads").count("(head)") == 1
     for check in CHECKS:
-        command = [sys.executable, "-m", "ruff", *check.split(), site.folder / "migrations"]
+        command = [sys.executable, "-m", "ruff", *check.split(), str(site.folder)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         assert done.returncode == 0, done.stdout
 
@@ -211,9 +211,12 @@ def test_on_postgresql_indexes_and_constraints_come_apart(site: Site) -> None:
     site.fill()
 
     def models(metadata: MetaData) -> None:
-        code = Column("code", Integer, unique=True)
-        main_tag = Column("main_tag_id", ForeignKey("tag.id"))
-        notes(metadata, code, main_tag, Column("place", Integer, index=True))
+        notes(
+            metadata,
+            Column("code", Integer, unique=True),
+            Column("main_tag_id", ForeignKey("tag.id")),
+            Column("place", Integer, index=True),
+        )
 
     site.new_app(models)
     migrate(site)

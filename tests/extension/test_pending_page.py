@@ -47,7 +47,7 @@ def test_the_button_runs_what_is_pending(developed: Site, client: FlaskClient) -
     assert developed.revisions()[0].stem.split("_")[2] in page.text
     assert client.get("/healthz").text == "answer"
     for address in re.findall('href="(.+?)"', page.text):
-        assert client.get(address).status_code == 200
+        assert client.get(address, buffered=True).status_code == 200
 
     response = client.post(PATH, data=fields(page.text), headers=BROWSER)
 
