@@ -162,8 +162,8 @@ class SafeMigrate(Migrate):
             directory = os.path.relpath(folder)
         config: Any = super().get_config(directory, x_arg, opts)
         config.file_config["DEFAULT"]["here"] = _escaped(folder)  # nor does Alembic
-        hooks = config.get_section_option("post_write_hooks", "hooks")
-        if hooks == INIT_HOOKS and not find_spec("ruff"):
+        hooks = config.get_section("post_write_hooks", {})
+        if hooks.get("hooks") == INIT_HOOKS and not find_spec("ruff"):
             config.set_section_option("post_write_hooks", "hooks", "")
         if has_stock_environment(folder):
             if not config.get_main_option("version_locations"):
