@@ -332,7 +332,7 @@ def test_the_extension_is_installed_as_a_package_instead(
     script = "import flask_safe_migrations; print(flask_safe_migrations.__file__)"
     assert "site-packages" in project.succeed("uv", "run", "python", "-c", script)
     settings = (project.path / "pyproject.toml").read_text(encoding="utf-8")
-    assert EXTENSION not in settings
+    assert settings.count(EXTENSION) == 1  # cruft skips it
     assert "flask_safe_migrations.cli" not in settings
     project.replace(MODELS, BODY, f"{BODY}{PRICE}")
     project.flask("db", "migrate", "-m", "add price")
