@@ -13,7 +13,7 @@ from servers import KINDS, Server, driver_named, engine_of, execute, rows
 from sqlalchemy import inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.weekly
 
 PATH = TEMPLATE / "docs" / "migrations.md"
 PAGE = PATH.read_text(encoding="utf-8")

@@ -259,7 +259,7 @@ def test_answers_given_again_set_nothing_up(template: Path, user: User) -> None:
 
 @pytest.mark.usefixtures("template")
 @pytest.mark.parametrize(
-    "kind", ["sqlite", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])]
+    "kind", ["sqlite", *(pytest.param(kind, marks=pytest.mark.weekly) for kind in KINDS[1:])]
 )
 def test_accounts_are_turned_on_later(kind: str, user: User, new_uri: Callable[[str], str]) -> None:
     """As docs/accounts.md says; the notes that are there are kept."""
