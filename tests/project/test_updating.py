@@ -55,7 +55,7 @@ def release(template: Path, user: User) -> None:
         '"""{{ 1 + 1 }} is not rendered here."""\n'
     )
     (template / TEMPLATE_EXTENSION / "README.md").unlink()
-    replace("{{cookiecutter.project_slug}}/set_up.py", '"""Sets', '"""Now sets')
+    replace("{{cookiecutter.project_slug}}/bin/setup.py", '"""Set', '"""Now set')
     replace("{{cookiecutter.project_slug}}/LICENSE", "MIT License", "The MIT License")
     (project / "added.txt").write_text("{{ cookiecutter.question }} {{ '' | added_filter }}\n")
     (project / "gunicorn.conf.py").unlink()
@@ -66,9 +66,12 @@ def release(template: Path, user: User) -> None:
         """  "__question": "{{ cookiecutter | check('question') }}",\n"""
         '  "__prompts__": {',
     )
-    replace("answers.py", "CHECKS: dict[", 'TAKEN |= {"answers"}\nCHECKS: dict[')
-    replace("answers.py", "            toml=toml,", "            toml=toml, added_filter=repr,")
-    replace("answers.py", '"author_name": of_text,', '"author_name": of_text, "question": of_text,')
+    replace(
+        "answers.py",
+        '"author_name": check_text,',
+        '"author_name": check_text, "question": check_text,',
+    )
+    replace("filters.py", "FILTERS = {", 'FILTERS = {"added_filter": repr,')
     for command in (["add", "--all"], ["commit", "--quiet", "-m", "Second version"]):
         assert user.run("git", *command, cwd=template).returncode == 0
 
@@ -124,7 +127,7 @@ def compare_and_update(project: Project, temporary: Path) -> None:
 
     difference = project.succeed("uvx", "cruft", "diff")
     assert "price" in difference
-    for name in (".env", "uv.lock", "LICENSE", "migrations/", "set_up.py", "instance"):
+    for name in (".env", "uv.lock", "LICENSE", "migrations/", "bin/", "instance"):
         assert f"/{name}" not in difference.replace(".env.example", "")
     assert difference.startswith("diff --git")
 
@@ -153,7 +156,7 @@ def assert_updated(project: Project, template: Path) -> None:
     assert "colour: " in text
     assert (project.path / "added.txt").read_text() == "answer ''\n"
     assert not (project.path / "gunicorn.conf.py").exists()
-    assert not (project.path / "set_up.py").exists()
+    assert "Now set" in (project.path / "bin" / "setup.py").read_text(encoding="utf-8")
     assert not (project.path / "tests" / "test_logs.py").exists()
     assert (project.path / "README.md").read_text() == "# Mine\n"
     assert not list(project.path.glob("**/*.rej"))
@@ -295,6 +298,7 @@ def test_another_answer_is_taken_by_an_update(user: User) -> None:
     assert kept(project) == before
 
 
+@pytest.mark.thorough
 def test_a_copy_of_the_extension_that_was_edited_is_replaced(template: Path, user: User) -> None:
     project = create(user)
     copy = project.path / EXTENSION
@@ -314,6 +318,7 @@ def test_a_copy_of_the_extension_that_was_edited_is_replaced(template: Path, use
     assert "(head)" in project.flask("db", "current")
 
 
+@pytest.mark.thorough
 def test_the_extension_is_installed_as_a_package_instead(
     template: Path, user: User, tmp_path: Path
 ) -> None:
