@@ -55,7 +55,7 @@ def release(template: Path, user: User) -> None:
         '"""{{ 1 + 1 }} is not rendered here."""\n'
     )
     (template / TEMPLATE_EXTENSION / "README.md").unlink()
-    replace("{{cookiecutter.project_slug}}/bin/setup.py", '"""Set', '"""Now set')
+    replace("{{cookiecutter.project_slug}}/bin/setup.py", '"""Set this', '"""Now set this')
     replace("{{cookiecutter.project_slug}}/LICENSE", "MIT License", "The MIT License")
     (project / "added.txt").write_text("{{ cookiecutter.question }} {{ '' | added_filter }}\n")
     (project / "gunicorn.conf.py").unlink()
