@@ -72,6 +72,7 @@ def release(template: Path, user: User) -> None:
         '"author_name": check_text, "question": check_text,',
     )
     replace("filters.py", "FILTERS = {", 'FILTERS = {"added_filter": repr,')
+    replace("database_uri.py", '"""Parses', '"""Now parses')
     for command in (["add", "--all"], ["commit", "--quiet", "-m", "Second version"]):
         assert user.run("git", *command, cwd=template).returncode == 0
 
