@@ -290,7 +290,11 @@ def keep_compiled(folder: Path, uv_cache: Path) -> None:
             for line in record.read_text(encoding="utf-8").splitlines():
                 name = line.partition(",")[0]
                 compiled = Path(importlib.util.cache_from_source(name))
-                if name.endswith(".py") and (site / compiled).exists():
+                if (
+                    name.endswith(".py")
+                    and (site / compiled).exists()
+                    and (archive / name).exists()
+                ):
                     target = archive / compiled
                     target.parent.mkdir(exist_ok=True)
                     with suppress(FileExistsError):
