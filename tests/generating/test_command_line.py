@@ -87,7 +87,7 @@ def test_the_same_answers_again(user: User) -> None:
     done = user.cookiecutter("--replay")
 
     assert done.returncode == 0, done.stdout
-    assert (user.folder / "inventory" / "set_up.py").exists()
+    assert (user.folder / "inventory" / "bin" / "setup.py").exists()
 
     (record,) = (user.home / ".cookiecutter_replay").iterdir()
     record.write_text(record.read_text().replace('"inventory"', '"class"'))
@@ -150,9 +150,8 @@ def test_without_a_network_one_command_finishes_the_set_up_later(
 
     assert finished.returncode == 0, finished.stdout
     assert "✓ flask db check" in finished.stdout
-    assert not (user.folder / "my_app" / "set_up.py").exists()
     assert commands_printed_by(finished.stdout)[0] == "cd my_app"
-    report("Odd machines", "no network", "told why, finished by one command")
+    report("Odd machines", "no network", "explained, finished by one command")
 
 
 def test_a_set_up_that_fails_can_be_a_failure(user: User, tmp_path: Path) -> None:
@@ -181,8 +180,8 @@ def test_the_first_commit_is_made_where_git_knows_who_commits(user: User) -> Non
     assert '✓ git commit -m "Initial commit"' in project.output
     assert project.succeed("git", "status", "--short") == ""
     committed = project.succeed("git", "ls-files").splitlines()
-    assert {"uv.lock", "migrations/env.py", ".env.example"} <= set(committed)
-    assert not {".env", "set_up.py"} & set(committed)
+    assert {"uv.lock", "migrations/env.py", ".env.example", "bin/setup.py"} <= set(committed)
+    assert ".env" not in committed
 
 
 def test_inside_a_repository_no_other_one_is_made(user: User) -> None:
@@ -241,7 +240,7 @@ def test_an_interrupted_set_up_says_how_to_go_on(user: User) -> None:
     terminal.expect_exact("To finish, run:")
     terminal.expect(pexpect.EOF)
 
-    done = user.run(Path(sys.executable), user.folder / "my_app" / "set_up.py")
+    done = user.run(Path(sys.executable), user.folder / "my_app" / "bin" / "setup.py")
     assert "✓ flask db check" in done.stdout
     report("Interruptions", "Ctrl-C while packages are installed", "finished by one command")
 

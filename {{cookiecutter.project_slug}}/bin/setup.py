@@ -370,7 +370,7 @@ def python_command() -> str:
 
 
 def user_folder() -> Path:
-    """Return the folder of the user's shell: cookiecutter runs this file in another one."""
+    """Return the folder of the user's shell, where the printed commands will be typed."""
     return Path(os.environ.get("PWD") or Path.cwd()).resolve()
 
 
