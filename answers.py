@@ -135,7 +135,9 @@ def check_slug(answer: object) -> str:
     if keyword.iskeyword(slug) or slug in sys.stdlib_module_names:
         raise InvalidAnswer(f"belongs to Python itself: use another name, such as {slug}_app.")
     if slug in RESERVED_NAMES or slug in WINDOWS_DEVICES:
-        raise InvalidAnswer(f"is needed by the project itself: use another, such as {slug}_app.")
+        raise InvalidAnswer(
+            f"is needed by the project itself: use another name, such as {slug}_app."
+        )
     return slug
 
 

@@ -63,7 +63,7 @@ def test_a_bad_name_is_refused_the_moment_it_is_typed(user: User, name: str) -> 
     assert terminal.exitstatus == 1
     assert len(lines) == 1
     assert re.match(
-        r"Error: project_(name|slug) .*(start with a letter|take another name)", lines[0]
+        r"Error: project_(name|slug) .*(start with a letter|use another name)", lines[0]
     )
     assert user.files() == []
 

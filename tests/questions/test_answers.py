@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import tomllib
 from pathlib import Path
 
 import pytest
+from conftest import TEMPLATE
+from cookiecutter.utils import create_env_with_context
 
 import answers
 import filters
 
 pytestmark = pytest.mark.quick
+
+QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 
 GOOD = {
     "project_name": "My App",
@@ -128,6 +134,7 @@ def test_a_folder_with_something_in_it_is_not_removed(tmp_path: Path) -> None:
     assert (tmp_path / "class" / "file").exists()
 
 
+@pytest.mark.usefixtures("restored_environment")
 def test_of_two_that_have_made_the_same_folder_one_is_refused(tmp_path: Path) -> None:
     context = GOOD | {"accounts": "no", "_output_dir": str(tmp_path)}
     (tmp_path / "my_app").mkdir()
@@ -156,3 +163,52 @@ def test_the_case_of_a_choice_does_not_matter() -> None:
         answers.check(context, question)
 
     assert context == {"interface": "api", "ci": "gitlab", "license": "Apache-2.0"}
+
+
+@pytest.fixture
+def restored_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(filters.FULL_DATABASE_URI, "")
+
+
+ADDRESS = "postgresql://me:S3cret@localhost/shop"
+
+
+def test_the_password_goes_along_with_the_answer_that_is_recorded() -> None:
+    context = GOOD | {"database_uri": ADDRESS}
+
+    for _ in range(2):  # when it is given, and when the project's folder is made
+        answers.check(context, "database_uri")
+
+    assert json.dumps(context["database_uri"]) == '"postgresql+psycopg://me@localhost/shop"'
+    assert getattr(context["database_uri"], "full") == ADDRESS.replace("://", "+psycopg://")  # noqa: B009
+
+
+@pytest.mark.usefixtures("restored_environment")
+def test_the_hook_alone_finds_the_password_in_its_environment() -> None:
+    filters.check_all(GOOD | {"accounts": "no", "database_uri": ADDRESS}, {})
+    assert "S3cret" in os.environ[filters.FULL_DATABASE_URI]
+
+    create_env_with_context({"cookiecutter": QUESTIONS})  # for the next hook
+
+    assert filters.FULL_DATABASE_URI not in os.environ
+
+
+def render(source: str, *, asks_questions: bool = True) -> str:
+    """Have Jinja render a text as cookiecutter does with an answer that was not typed."""
+    environment = create_env_with_context({"cookiecutter": QUESTIONS})
+    if asks_questions:
+        environment.from_string(QUESTIONS["__start"]).render(cookiecutter={})
+    text: str = environment.from_string(source).render(cookiecutter={"project_slug": "my_app"})
+    return text
+
+
+@pytest.mark.parametrize("asks_questions", [True, False])
+@pytest.mark.parametrize("text", [*HARMLESS, "{{ cycler.__init__.__globals__ }}"])
+def test_an_answer_is_not_run_as_a_template(text: str, asks_questions: bool) -> None:
+    assert render(text, asks_questions=asks_questions) == text
+
+
+def test_the_sources_of_the_template_are_run() -> None:
+    assert render(QUESTIONS["database_uri"]) == "sqlite:///my_app.db"
+    assert render("{{cookiecutter.project_slug}}", asks_questions=False) == "my_app"
+    assert render("{{cookiecutter.project_slug}}") == "{{cookiecutter.project_slug}}"
