@@ -78,6 +78,9 @@ def check(context: dict[str, Any], question: str) -> str:
         raise SystemExit(f"Error: {question} {abbreviate(answer)} {error}") from None
     except database_uri.InvalidUri as error:
         raise SystemExit(f"Error: {question} {error}") from None
+    if question == "database_uri":  # set here, because a variable of cookiecutter.json can be given
+        context["__driver"] = context[question].partition(":")[0]
+        context["__database"] = context["__driver"].partition("+")[0]
     if question == "accounts" and context["accounts"] == "yes" and context["interface"] == "api":
         raise SystemExit(
             "Error: accounts 'yes' needs pages to log in on: answer pages or pages+api to interface."

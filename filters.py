@@ -33,11 +33,13 @@ def check_all(context: dict[str, Any], given: Mapping[str, Any]) -> str:
     project = Path(context.get("_output_dir", "."), str(context["project_slug"]))
     try:
         for question in answers.CHECKS:
-            answers.check(context, question)
+            set_up_now = answers.check(context, question)
     except SystemExit:
         if project.is_dir() and not any(project.iterdir()):
             project.rmdir()
         raise
+    if set_up_now != answers.DONE:  # else it was checked before, unless its variable was given
+        context["__set_up_now"] = set_up_now
     if "_output_dir" in context:  # cruft doesn't say where the project is
         cookiecutter_folders.claim_project(project)
         cookiecutter_folders.warn_of_recorded_password(context, given)

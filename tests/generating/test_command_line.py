@@ -250,3 +250,47 @@ def test_neither_yes_nor_no_is_refused(user: User) -> None:
 
     assert done.returncode == 1
     assert done.stdout == "Error: set_up_now 'perhaps' is neither yes nor no.\n"
+
+
+def test_a_private_variable_that_is_given_decides_nothing(user: User) -> None:
+    code = "{{ cycler.__init__.__globals__.os.system('touch canary') }}"
+    given = {
+        "set_up_now": "no",
+        "description": code,
+        "__answers": code,
+        "__description": "",
+        "__set_up_now": "yes",
+        "__driver": "oracle",
+        "__database": "mysql",
+    }
+    done = user.cookiecutter("--no-input", *map("=".join, given.items()))
+
+    assert done.returncode == 0, done.stdout
+    assert [path.name for path in user.folder.iterdir()] == ["my_app"]
+    made = user.folder / "my_app"
+    assert not (made / ".venv").exists()
+    assert "mysql" not in (made / "compose.yaml").read_text()
+    assert code in (made / "README.md").read_text()
+
+
+def test_a_clone_is_set_up_by_the_same_command(user: User) -> None:
+    user.env |= IDENTITY
+    project = user.project()
+    user.run("git", "clone", "--quiet", "my_app", "clone")
+    clone = Project(user.folder / "clone", user.env | {"PWD": str(user.folder / "clone")})
+
+    if "\nDATABASE_URL=\n" in (clone.path / ".env.example").read_text():
+        refused = clone.run("python3", "bin/setup.py")
+        assert refused.returncode == 1
+        assert "DATABASE_URL is empty in .env: fill it in." in refused.stdout
+        assert commands_printed_by(refused.stdout) == ["python3 bin/setup.py"]
+        clone.replace(".env", "\nDATABASE_URL=\n", "\nDATABASE_URL=sqlite:///clone.db\n")
+    for _ in range(2):
+        output = clone.succeed("python3", "bin/setup.py")
+        assert "✓ flask db check" in output
+        assert not re.search("flask db (init|migrate -m .initial)|git init|commit it", output)
+        assert commands_printed_by(output)[0] == "uv run flask run"
+
+    assert "(head)" in clone.flask("db", "current")
+    assert clone.succeed("git", "status", "--short") == ""
+    assert [path.name for path in clone.revisions()] == [path.name for path in project.revisions()]

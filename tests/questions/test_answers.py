@@ -197,7 +197,7 @@ def render(source: str, *, asks_questions: bool = True) -> str:
     """Have Jinja render a text as cookiecutter does with an answer that was not typed."""
     environment = create_env_with_context({"cookiecutter": QUESTIONS})
     if asks_questions:
-        environment.from_string(QUESTIONS["__start"]).render(cookiecutter={})
+        environment.from_string(QUESTIONS["__answers"]).render(cookiecutter={})
     text: str = environment.from_string(source).render(cookiecutter={"project_slug": "my_app"})
     return text
 
