@@ -17,6 +17,7 @@ import database_uri
 
 TEMPLATE = Path(__file__).parent
 MIN_FREE_BYTES = 5_000_000
+MIN_FREE_BYTES_OF_RECORD = 100_000
 LOCK_FILE = ".being_written"  # empty; the hook removes it
 
 
@@ -47,15 +48,19 @@ def check_writable() -> None:
     options = get_options()
     if not options:
         return
-    for path in (Path(options.get("output_dir", "."), "project"), get_replay_path()):
+    project = Path(options.get("output_dir", "."), "project")
+    for path, needed in ((project, MIN_FREE_BYTES), (get_replay_path(), MIN_FREE_BYTES_OF_RECORD)):
         folder = next(folder for folder in path.absolute().parents if folder.exists())
         try:
-            if shutil.disk_usage(folder).free < MIN_FREE_BYTES:
-                raise SystemExit("Error: the disk is full: the files of the project need 5 MB.")
             with tempfile.TemporaryFile(dir=folder):
                 pass
+            free = shutil.disk_usage(folder).free
         except OSError as error:
             raise SystemExit(f"Error: {folder} can't be written: {error.strerror}.") from None
+        if free < needed:
+            raise SystemExit(
+                f"Error: the disk is full: {folder} needs {needed / 1e6:g} MB for what is written."
+            )
 
 
 def remove_recorded_password() -> None:

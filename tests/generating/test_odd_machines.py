@@ -76,6 +76,12 @@ def test_a_folder_or_a_home_that_cannot_be_written(user: User, disk: Disk) -> No
     report(ODD, "the folder is read-only", "refused in one line")
 
 
+def test_a_full_home(user: User, disk: Disk) -> None:
+    user.env["HOME"] = str(disk("16k"))
+    in_one_line(user, "the disk is full")
+    report(ODD, "no room for the answers", "refused in one line, nothing written")
+
+
 def test_a_full_disk(user: User, disk: Disk) -> None:
     user.folder = disk("1m")
     in_one_line(user, "the disk is full")

@@ -66,7 +66,7 @@ def test_a_console_with_few_characters_is_enough(
         (setup,) = user.folder.glob("*/bin/setup.py")
         for said in (output, type_in(sys.executable, setup)):
             assert f"/{legible(folder, encoding)}/data.db" in said
-            assert "DATABASE_URL in .env." in said
+            assert "DATABASE_URL is set in .env." in said
 
 
 def legible(text: str, encoding: str) -> str:
