@@ -15,6 +15,7 @@ from servers import KINDS, Server, driver_named, execute, rows
 SECTIONS = sections_of(TEMPLATE / "docs" / "updating.md")
 NAME = "    name: Mapped[str] = mapped_column(String(50), unique=True)\n"
 TEMPLATE_FILES = "{{cookiecutter.project_slug}}/src/{{cookiecutter.project_slug}}"
+EXTENSION = "{{cookiecutter.project_slug}}/src/flask_safe_migrations"
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def release(template: Path, user: User) -> None:
 
     project = template / "{{cookiecutter.project_slug}}"
     replace(f"{TEMPLATE_FILES}/notes/models.py", NAME, f"{NAME}    colour: Mapped[str | None]\n")
-    replace(f"{TEMPLATE_FILES}/database/migration/template/env.py", '"""Alembic', '"""Now Alembic')
-    replace("{{cookiecutter.project_slug}}/set_up.py", '"""Sets', '"""Now sets')
+    replace(f"{EXTENSION}/init/flask/env.py", '"""Alembic', '"""Now Alembic')
+    replace("{{cookiecutter.project_slug}}/bin/setup.py", '"""Set this', '"""Now set this')
     replace("{{cookiecutter.project_slug}}/LICENSE", "MIT License", "MIT Licence")
     (project / "added.txt").write_text("{{ cookiecutter.question }} {{ '' | added_filter }}\n")
     (project / "gunicorn.conf.py").unlink()
@@ -52,9 +53,10 @@ def release(template: Path, user: User) -> None:
         """  "__question": "{{ cookiecutter | check('question') }}",\n"""
         '  "__prompts__": {',
     )
-    replace("answers.py", "CHECKS: dict[", 'TAKEN |= {"answers"}\nCHECKS: dict[')
-    replace("answers.py", "            toml=toml,", "            toml=toml, added_filter=repr,")
-    replace("answers.py", '"author_name": of_text,', '"author_name": of_text, "question": of_text,')
+    replace("filters.py", "FILTERS = {", 'FILTERS = {\n    "added_filter": repr,')
+    author = '"author_name": check_text,'
+    replace("answers.py", author, f'{author} "question": check_text,')
+    replace("database_uri.py", '"""Parses', '"""Now parses')
     for command in (["add", "--all"], ["commit", "--quiet", "-m", "Second version"]):
         assert user.run("git", *command, cwd=template).returncode == 0
 
@@ -110,7 +112,7 @@ def compare_and_update(project: Project, temporary: Path) -> None:
 
     difference = project.succeed("uvx", "cruft", "diff")
     assert "price" in difference
-    for name in (".env", "uv.lock", "LICENSE", "migrations/", "set_up.py", "instance"):
+    for name in (".env", "uv.lock", "LICENSE", "migrations/", "instance"):
         assert f"/{name}" not in difference.replace(".env.example", "")
     assert difference.startswith("diff --git")
 
@@ -126,7 +128,7 @@ def assert_updated(project: Project) -> None:
     assert "colour: " in text
     assert (project.path / "added.txt").read_text() == "answer ''\n"
     assert not (project.path / "gunicorn.conf.py").exists()
-    assert not (project.path / "set_up.py").exists()
+    assert (project.path / "bin" / "setup.py").read_text().startswith('"""Now set')
     assert not (project.path / "tests" / "test_logs.py").exists()
     assert (project.path / "README.md").read_text() == "# Mine\n"
     assert not list(project.path.glob("**/*.rej"))
