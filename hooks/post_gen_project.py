@@ -25,13 +25,11 @@ PAGES = """
     tests/forms.py
     tests/test_home.py
     tests/test_note_pages.py
-    tests/test_pending.py
 """
 API = """
     src/{package}/api.py
-    src/{package}/api_docs.py
     src/{package}/notes/api.py
-    src/{package}/templates/api_docs.html
+    src/{package}/static/rapidoc
     tests/test_api.py
 """
 
@@ -39,11 +37,11 @@ API = """
 ACCOUNTS = """
     src/{package}/accounts
     tests/test_accounts.py
+    tests/account_fixtures.py
     tests/test_mail.py
     tests/test_tokens.py
 """
 TOKENS = """
-    src/{package}/accounts/forms.py
     src/{package}/accounts/tokens.py
     src/{package}/accounts/templates/accounts/tokens.html
     tests/test_tokens.py
