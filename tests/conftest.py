@@ -46,7 +46,7 @@ IDENTITY = {
 }
 
 Bake = Callable[..., Path]
-pytest_plugins = ["browser"]  # the fixtures of the tests with a browser
+pytest_plugins = ["apps", "browser"]  # their fixtures
 
 # Of the machine's environment, what a new user's shell would not have.
 UNUSUAL = re.compile(

@@ -1,6 +1,6 @@
 """How gunicorn serves the application: https://gunicorn.org/reference/settings/.
 
-More settings can be given in GUNICORN_CMD_ARGS.
+It reads the environment, not .env. More settings can be given in GUNICORN_CMD_ARGS.
 """
 
 import os
@@ -10,20 +10,19 @@ wsgi_app = "{{ cookiecutter.project_slug }}.wsgi:app"
 address = os.environ.get("BIND") or "127.0.0.1"
 bind = address if ":" in address else f"{address}:{os.environ.get('PORT') or 8000}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-# Of each worker: while one waits for the database, another works. In eight more, requests wait for
-# these, and two are for /healthz and /readyz: overload.py says why.
-threads = int(os.environ.get("WEB_THREADS") or 4) + 10
-# Seconds in which a worker has to give a sign of life, and to finish what it does when it ends.
+# Of each worker. While one waits for the database, another works; each has a connection.
+threads = int(os.environ.get("WEB_THREADS") or 4)
+# Seconds in which a worker has to give a sign of life, and to finish its requests when it ends.
 timeout = 60
 graceful_timeout = 30
-# Requests, after which a worker is replaced: a leak doesn't grow for ever. Not all at once.
+# Requests after which a worker is replaced, so that no leak grows for ever. Not all at once.
 max_requests = 10_000
 max_requests_jitter = 1_000
-# The signs of life are written there; a slow disk would look like a worker that hangs.
+# The signs of life are written there. On a slow disk, a worker would seem to hang.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
-control_socket_disable = True  # it would be a file in the home of the user
+control_socket_disable = True  # it would be a file in the user's home
 
-# Its own lines are like those of the application, which writes one for each request, too.
+# Its lines look like those of the application, which also logs each request.
 logconfig_dict = {
     "root": {"level": "INFO", "handlers": []},
     "loggers": {

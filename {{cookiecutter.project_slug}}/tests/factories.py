@@ -1,4 +1,4 @@
-"""Make the rows that a test begins with."""
+"""Create the rows that a test starts with."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ PASSWORD = "correct horse battery staple"
 def make_note(
     app: Flask, title: str = "Milk", body: str = "Two litres", tags: Iterable[str] = ()
 ) -> int:
-    """Save a note, and give its id."""
+    """Save a note, and return its id."""
     with app.app_context():
-        queries.save(note := Note(), title=title, body=body, tags=tags)
+        queries.save_note(note := Note(), title=title, body=body, tag_names=tags)
         return note.id
 {%- if cookiecutter.accounts == "yes" %}
 
 
 def make_account(app: Flask, email: str = "ann@example.com") -> int:
-    """Make an account whose address is confirmed, and give its id."""
+    """Create an account whose address is confirmed, and return its id."""
     with app.app_context():
         datastore = app.extensions["security"].datastore
         account = datastore.create_user(email=email, password=hash_password(PASSWORD))
@@ -49,13 +49,14 @@ def make_account(app: Flask, email: str = "ann@example.com") -> int:
 
 
 def log_in(app: Flask, email: str) -> FlaskClient:
-    """A browser in which somebody is logged in, as after the form."""
+    """Return a test client in which an account is logged in, as after the form."""
     client = app.test_client()
     with app.test_request_context():
         account = db.session.scalars(select(Account).where(Account.email == email)).one()
         key = account.begin_session()
 {%- if "api" in cookiecutter.interface %}
-        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {tokens.make(account, 'tests')}"
+        token = tokens.create_token(account, "tests")
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 {%- endif %}
         db.session.commit()
     with client.session_transaction() as session:

@@ -10,13 +10,14 @@ import pytest
 from alembic.script import ScriptDirectory
 from conftest import NewApp
 from flask import Flask
+from flask_safe_migrations import cli, drop_database
 
-from {{ cookiecutter.project_slug }} import seeds
-from {{ cookiecutter.project_slug }}.database import commands, db, server
+from {{ cookiecutter.project_slug }}.config import MIGRATIONS
+from {{ cookiecutter.project_slug }}.database import db
 
 
 def test_prepare_upgrades_and_seeds_a_new_database_once(empty_app: Flask) -> None:
-    run = partial(empty_app.test_cli_runner().invoke, commands.db)
+    run = partial(empty_app.test_cli_runner().invoke, cli.db)
 
     assert "Seeded it." in run(args=["prepare"]).output
     assert "Seeded it." not in run(args=["prepare"]).output
@@ -26,10 +27,10 @@ def test_prepare_upgrades_and_seeds_a_new_database_once(empty_app: Flask) -> Non
 def test_prepare_says_why_it_cannot(new_app: NewApp) -> None:
     app = new_app(SQLALCHEMY_DATABASE_URI="sqlite:////no/folder/app.db")
 
-    done = app.test_cli_runner().invoke(commands.db, ["prepare"])
+    done = app.test_cli_runner().invoke(cli.db, ["prepare"])
 
     assert done.exit_code == 1
-    assert "Make its folder" in done.output
+    assert "Create its folder" in done.output
 
 
 def test_a_database_in_memory_is_prepared_like_any_other(
@@ -37,39 +38,37 @@ def test_a_database_in_memory_is_prepared_like_any_other(
 ) -> None:
     """Without the revisions, which may be for another database, and so without tables to seed."""
     app = new_app(SQLALCHEMY_DATABASE_URI="sqlite://")
-    migrate = app.extensions["migrate"].migrate
     ignore = shutil.ignore_patterns("versions")
-    shutil.copytree(migrate.directory, tmp_path, dirs_exist_ok=True, ignore=ignore)
+    shutil.copytree(MIGRATIONS, tmp_path, dirs_exist_ok=True, ignore=ignore)
     (tmp_path / "versions").mkdir()
-    monkeypatch.setattr(migrate, "directory", str(tmp_path))
-    monkeypatch.setattr(seeds, "seed", lambda: None)
+    monkeypatch.setattr(app.extensions["migrate"].migrate, "directory", str(tmp_path))
+    app.extensions["safe_migrations"].seed = lambda: None
 
-    assert "Seeded it." in app.test_cli_runner().invoke(commands.db, ["prepare"]).output
+    assert "Seeded it." in app.test_cli_runner().invoke(cli.db, ["prepare"]).output
 
 
-def test_seeds_can_be_sown_again(app: Flask) -> None:
-    run = partial(app.test_cli_runner().invoke, commands.db)
+def test_seeding_can_be_repeated(app: Flask) -> None:
+    run = partial(app.test_cli_runner().invoke, cli.db)
 
     assert [run(args=["seed"]).exit_code for _ in range(2)] == [0, 0]
 
 
-def test_lint_names_the_danger_in_a_revision(migrated_app: Flask, tmp_path: Path) -> None:
-    app = migrated_app
-    run = partial(app.test_cli_runner().invoke, commands.db)
+def test_lint_names_the_danger_in_a_revision(
+    migrated_app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = partial(migrated_app.test_cli_runner().invoke, cli.db)
     assert run(args=["lint"]).exit_code == 0
     assert "Can't locate revision" in run(args=["lint", "nothing"]).output
 
-    migrations = Path(app.extensions["migrate"].directory)
-    shutil.copytree(migrations, tmp_path, dirs_exist_ok=True)
-    (first,) = ScriptDirectory(str(migrations)).get_bases()
+    shutil.copytree(MIGRATIONS, tmp_path, dirs_exist_ok=True)
+    (first,) = ScriptDirectory(MIGRATIONS).get_bases()
     (path,) = tmp_path.glob(f"versions/*_{first}_*.py")
     text = path.read_text().replace(
         "def upgrade() -> None:", "def upgrade() -> None:\n    op.drop_table('old')"
     )
     path.write_text(text)
-    app.extensions["migrate"].directory = str(tmp_path)
+    monkeypatch.setattr(migrated_app.extensions["migrate"].migrate, "directory", str(tmp_path))
     dangerous = run(args=["lint", first])
-    app.extensions["migrate"].directory = str(migrations)
 
     assert dangerous.exit_code == 1
     assert "drop-table" in dangerous.output
@@ -82,19 +81,20 @@ def test_prepare_creates_a_database_that_is_missing(empty_app: Flask) -> None:
     if url.get_backend_name() == "sqlite":
         Path(str(url.database)).unlink(missing_ok=True)
     else:
-        server.drop_database(url)
+        with empty_app.app_context():
+            drop_database(url)
 
-    done = empty_app.test_cli_runner().invoke(commands.db, ["prepare"])
+    done = empty_app.test_cli_runner().invoke(cli.db, ["prepare"])
 
     assert done.exit_code == 0
     assert ("Created the database" in done.output) == (url.get_backend_name() != "sqlite")
     assert empty_app.test_client().get("/readyz").status_code == 200
 
 
-def test_reset_begins_anew_in_development_only(
+def test_reset_starts_again_in_development_only(
     empty_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = partial(empty_app.test_cli_runner().invoke, commands.db)
+    run = partial(empty_app.test_cli_runner().invoke, cli.db)
     run(args=["prepare"])
 
     refused = run(args=["reset", "--yes"])

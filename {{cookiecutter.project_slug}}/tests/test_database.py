@@ -1,25 +1,23 @@
-"""Columns mean the same on every database."""
+"""Columns and connections are alike on all databases."""
 
 from __future__ import annotations
 
-{% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") -%}
-from collections.abc import Callable
-{% endif -%}
+import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
-from conftest import NewApp, TestSettings
-from sqlalchemy import {% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}URL, make_url, text{% else %}make_url{% endif %}
+from conftest import NewApp
+from flask import Flask, g
+from sqlalchemy import event, make_url, text
 from sqlalchemy.dialects import sqlite
-{%- if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}
 from sqlalchemy.exc import OperationalError
-{%- endif %}
 
-from {{ cookiecutter.project_slug }}.database import {% if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}db, {% endif %}server
-from {{ cookiecutter.project_slug }}.database.types import UtcDateTime
+from {{ cookiecutter.project_slug }}.database import NO_LIMIT, UtcDateTime, db, get_connect_args
 
 DIALECT = sqlite.dialect()
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+WRITE = text("UPDATE alembic_version SET version_num = version_num")
 
 
 def test_a_moment_is_stored_in_utc() -> None:
@@ -48,68 +46,67 @@ def test_nothing_stays_nothing() -> None:
     assert UtcDateTime().process_result_value(None, DIALECT) is None
 
 
-def test_a_place_is_named_without_user_and_password() -> None:
-    assert (
-        server.place(make_url("mysql://user:secret@example.com:3307/app"))
-        == "app on example.com:3307"
-    )
-    assert server.place(make_url("postgresql:///app")) == "app on this machine"
-    assert server.place(make_url("sqlite:////data/app.db")) == "/data/app.db"
+def get_args(driver: str, **settings: object) -> dict[str, Any]:
+    """Return what the driver gets from the application, with these settings."""
+    config = {"QUERY_TIMEOUT": 30, "MIGRATION_DATABASE_URL": None} | settings
+    return get_connect_args(config, make_url(f"{driver}://host/name"))
 
 
-def test_through_a_pooler_no_statement_is_prepared(new_app: NewApp, settings: TestSettings) -> None:
-    url = make_url(settings.SQLALCHEMY_DATABASE_URI)
+@pytest.mark.parametrize("driver", ["sqlite+pysqlite", "postgresql+psycopg", "mysql+pymysql"])
+@pytest.mark.parametrize(("seconds", "limit"), [(7, 7), (0, NO_LIMIT)])
+def test_each_driver_limits_the_time_of_a_query(driver: str, seconds: int, limit: int) -> None:
+    arguments = str(get_args(driver, QUERY_TIMEOUT=seconds))
 
-    options = new_app(MIGRATION_DATABASE_URL=url).config["SQLALCHEMY_ENGINE_OPTIONS"]
-
-    on_psycopg = url.get_driver_name() == "psycopg"
-    assert ("prepare_threshold" in options["connect_args"]) == on_psycopg
-
-
-def test_a_server_out_of_reach_is_named(settings: TestSettings) -> None:
-    url = make_url(settings.SQLALCHEMY_DATABASE_URI)
-    if url.get_backend_name() == "sqlite":
-        nowhere, attempts = url.set(database="/"), [server.check]
-    else:
-        nowhere = url.set(port=9)
-        attempts = [server.check, server.create_database, server.drop_database]
-
-    for attempt in attempts:
-        with pytest.raises(server.Unavailable) as problem:
-            attempt(nowhere)
-        assert not problem.value.missing
-{%- if cookiecutter.__database in ("postgresql", "mysql", "mariadb") %}
+    assert f"{limit}" in arguments
+    assert NO_LIMIT * 1000 < 2**31  # the largest value of PostgreSQL
 
 
-def test_a_database_that_somebody_else_has_just_made_will_do(settings: TestSettings) -> None:
-    server.create_database(make_url(settings.SQLALCHEMY_DATABASE_URI))
+def test_an_unknown_driver_gets_no_options() -> None:
+    assert get_args("oracle+oracledb") == {}
 
 
-def test_a_database_that_is_made_in_this_very_moment_is_used(
-    new_database: Callable[[str], URL], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.drop_database(url := new_database("late"))
-    is_there = server._is_there
+def test_options_in_the_url_take_precedence() -> None:
+    url = make_url("mysql+pymysql://host/name?read_timeout=5")
+    config = {"QUERY_TIMEOUT": 30, "MIGRATION_DATABASE_URL": None}
 
-    monkeypatch.setattr(server, "_is_there", lambda url: True)
-    with pytest.raises(server.Unavailable, match="can't be used"):  # it has gone again
-        server.check(url)
-
-    def ask_too_late(url: URL) -> bool | None:
-        server.create_database(url)
-        return is_there(url)
-
-    monkeypatch.setattr(server, "_is_there", ask_too_late)
-    server.check(url)
+    assert "read_timeout" not in get_connect_args(config, url)
 
 
-def test_a_query_is_waited_for_as_long_as_the_setting_says(new_app: NewApp) -> None:
-    with new_app(QUERY_TIMEOUT=1).app_context():
+@pytest.mark.parametrize("pooler", [False, True])
+def test_through_a_pooler_no_statement_is_prepared(pooler: bool) -> None:
+    direct = make_url("postgresql+psycopg://host/name") if pooler else None
+
+    arguments = get_args("postgresql+psycopg", MIGRATION_DATABASE_URL=direct)
+
+    assert ("prepare_threshold" in arguments) == pooler
+    assert ("options" in arguments) != pooler
+
+
+def test_a_query_that_waits_too_long_is_given_up(migrated_app: Flask, new_app: NewApp) -> None:
+    waiting = new_app(QUERY_TIMEOUT=1)
+
+    @waiting.get("/writes")
+    def write() -> str:
+        g.writes = True
+        db.session.execute(WRITE)
+        return "written"
+
+    with migrated_app.app_context():
+        engine = db.engine
+    with engine.connect() as other:
+        other.execute(WRITE)  # it keeps a lock
+        assert waiting.test_client().get("/writes").status_code == 503
+        other.rollback()
+    assert waiting.test_client().get("/writes").text == "written"
+
+
+def test_after_a_failover_the_application_connects_again(new_app: NewApp) -> None:
+    def refuse(*arguments: object) -> None:
+        raise sqlite3.OperationalError(1290, "The server is running with the --read-only option")
+
+    with new_app(SQLALCHEMY_DATABASE_URI="sqlite://").app_context():
+        event.listen(db.engine, "do_execute", refuse)
         with pytest.raises(OperationalError) as error:
-            db.session.execute(text("SELECT {{ "pg_sleep" if cookiecutter.__database == "postgresql" else "sleep" }}(9)"))
+            db.session.execute(text("SELECT 1"))
 
-        assert error.value.connection_invalidated
-        assert server.may_pass(error.value)
-        db.session.rollback()
-        assert db.session.scalar(text("SELECT 1")) == 1
-{%- endif %}
+    assert error.value.connection_invalidated

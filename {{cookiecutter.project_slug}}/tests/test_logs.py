@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -12,14 +13,14 @@ from flask.testing import FlaskClient
 from sqlalchemy import make_url, text
 
 from {{ cookiecutter.project_slug }}.database import db
-from {{ cookiecutter.project_slug }}.database.queries import REPEATED
+from {{ cookiecutter.project_slug }}.query_log import REPEATED
 
 Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
 def production(new_app: NewApp) -> None:
-    """Lines as in production, whatever application was made last."""
+    """Log as in production, whatever application was created last."""
     new_app()
 
 
@@ -81,7 +82,7 @@ def test_an_error_is_logged_with_its_traceback(new_app: NewApp, capsys: Captured
     assert error["request_id"] == request["request_id"]
 
 
-def test_secrets_are_blotted_out(new_app: NewApp, capsys: Captured) -> None:
+def test_secrets_are_redacted(new_app: NewApp, capsys: Captured) -> None:
     url = make_url("postgresql+psycopg://user@127.0.0.1:9/nothing").set(password='"secret" word')
     new_app(SECRET_KEY="long enough", MIGRATION_DATABASE_URL=url)
 
@@ -91,6 +92,15 @@ def test_secrets_are_blotted_out(new_app: NewApp, capsys: Captured) -> None:
     logged = capsys.readouterr().err
     assert not any(secret in logged for secret in ("enough", "secret", "a:b@"))
     assert "mysql://a:***@c/d" in logged
+
+
+@pytest.mark.parametrize("text", ["://a:" * 30_000, "://" + "a:" * 75_000, "://a:" + "b" * 150_000])
+def test_a_long_text_is_logged_at_once(text: str, capsys: Captured) -> None:
+    started = time.perf_counter()
+    logging.warning(text)
+
+    assert time.perf_counter() - started < 1
+    assert text in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -119,4 +129,4 @@ def test_slow_and_repeated_queries_are_named(development: FlaskClient, capsys: C
 
     logged = capsys.readouterr().err
     assert "A query took 0.0 s: SELECT" in logged
-    assert f"The same query {REPEATED} times in one request" in logged
+    assert f"The same query ran {REPEATED} times in one request" in logged

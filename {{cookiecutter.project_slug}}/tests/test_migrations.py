@@ -5,14 +5,15 @@ from __future__ import annotations
 import flask_migrate
 from alembic.script import ScriptDirectory
 from flask import Flask
+from flask_safe_migrations import cli
 from sqlalchemy import inspect
 
-from {{ cookiecutter.project_slug }}.database import db, migrate, revisions
-from {{ cookiecutter.project_slug }}.database.migration.lint import lint
+from {{ cookiecutter.project_slug }}.config import MIGRATIONS
+from {{ cookiecutter.project_slug }}.database import db
 
 
 def test_there_is_one_head() -> None:
-    assert len(ScriptDirectory(migrate.directory).get_heads()) == 1
+    assert len(ScriptDirectory(MIGRATIONS).get_heads()) == 1
 
 
 def test_no_model_is_ahead_of_the_revisions(migrated_app: Flask) -> None:
@@ -23,13 +24,14 @@ def test_no_model_is_ahead_of_the_revisions(migrated_app: Flask) -> None:
 
 def test_the_revisions_make_the_tables_of_all_models(migrated_app: Flask) -> None:
     with migrated_app.app_context():
-        assert revisions.tables_made() >= set(db.metadata.tables)
+        assert set(inspect(db.engine).get_table_names()) >= set(db.metadata.tables)
 
 
 def test_no_revision_is_dangerous(migrated_app: Flask) -> None:
-    """Red where `flask db lint` finds something that has not been allowed, with a reason."""
-    with migrated_app.app_context():
-        assert [str(finding) for finding in lint()] == []
+    """Red where `flask db lint` finds something that no comment allows with its reason."""
+    done = migrated_app.test_cli_runner().invoke(cli.db, ["lint"])
+
+    assert done.exit_code == 0, done.output
 
 
 def test_revisions_can_be_undone_and_done_again(empty_app: Flask) -> None:

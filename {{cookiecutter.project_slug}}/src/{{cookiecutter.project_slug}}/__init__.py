@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import Flask
 {%- if "pages" in cookiecutter.interface %}
 from flask_wtf import CSRFProtect
 {%- endif %}
 
-from . import
-{%- if cookiecutter.accounts == "yes" %} accounts,{% endif %}
-{%- if "api" in cookiecutter.interface %} api,{% endif %} database, errors, health,
-{%- if "pages" in cookiecutter.interface %} home,{% endif %} logs, overload, security
-from .config import INSTANCE_PATH, Settings
-from .database import db, migrate
+from . import (
+{%- if cookiecutter.accounts == "yes" %}
+    accounts,
+{%- endif %}
+{%- if "api" in cookiecutter.interface %}
+    api,
+{%- endif %}
+    database,
+    errors,
+    health,
+{%- if "pages" in cookiecutter.interface %}
+    home,
+{%- endif %}
+    logs,
+    security,
+)
+from .config import PROJECT_ROOT, load_config
 {%- if "api" in cookiecutter.interface %}
 from .notes.api import blueprint as notes_api
 {%- endif %}
@@ -20,41 +33,36 @@ from .notes.api import blueprint as notes_api
 from .notes.pages import blueprint as notes_pages
 {%- endif %}
 from .seeds import seed
-{% if "pages" in cookiecutter.interface %}
-csrf = CSRFProtect()
-{% endif %}
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Make the application, with the settings of the environment unless others are given.
+
+def create_app(test_config: Mapping[str, object] | None = None) -> Flask:
+    """Create the application, with the settings of the environment unless a test gives its own.
 
     Raises:
-        ConfigurationError: a setting is missing or has a value that can't be used.
+        ConfigurationError: Settings are missing or can't be used.
     """
-    app = Flask(__name__, instance_path=str(INSTANCE_PATH))
-    app.config.from_object(settings or Settings.from_environment())
+    app = Flask(__name__, instance_path=str(PROJECT_ROOT / "instance"))
+    app.config.from_mapping(test_config or load_config())
 
     logs.init_app(app)
-    overload.init_app(app)
     security.init_app(app)
-    errors.init_app(app)
     database.init_app(app)
-    migrate.init_app(app, db, seed=seed)
+    database.migrate.init_app(app, database.db, seed=seed)
     app.register_blueprint(health.blueprint)
-{%- if "api" in cookiecutter.interface %}
-
-    api.init_app(app)
-    api.register_blueprint(app, notes_api)
-{%- endif %}
 {%- if "pages" in cookiecutter.interface %}
 
-    csrf.init_app(app)
-{%- if "api" in cookiecutter.interface %}
-    csrf.exempt(notes_api)  # it heeds no cookies, which another site could have a browser send
-{%- endif %}
+    CSRFProtect(app)
 {%- if cookiecutter.accounts == "yes" %}
     accounts.init_app(app)
 {%- endif %}
     app.register_blueprint(home.blueprint)
     app.register_blueprint(notes_pages)
 {%- endif %}
+{%- if "api" in cookiecutter.interface %}
+
+    api.init_app(app)
+    api.register(app, notes_api)
+{%- endif %}
+
+    errors.init_app(app)  # last, in place of the handlers of extensions
     return app

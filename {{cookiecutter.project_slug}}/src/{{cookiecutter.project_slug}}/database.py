@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 import logging
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, has_request_context, request
-from flask_safe_migrations import SafeMigrate
+from flask import Flask, g, has_request_context, request
+from flask_safe_migrations import SafeMigrate, is_in_memory
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import URL, Connection, DateTime, Engine, Enum, MetaData, String, event, make_url
-from sqlalchemy.engine import Dialect
+from sqlalchemy import URL, Connection, DateTime, Enum, MetaData, String, event, make_url
+from sqlalchemy.engine import Dialect, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, registry
@@ -19,21 +20,15 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from . import query_log
-from .config import PROJECT_ROOT
+from .config import MIGRATIONS
 
 CONNECT_TIMEOUT = 3  # seconds
+POOL_TIMEOUT = 10  # seconds that a request waits for a connection
+NO_LIMIT = 2_000_000  # seconds, 23 days: in milliseconds, PostgreSQL takes little more
+# What a server that takes no writes answers: it was the primary until a failover.
+READ_ONLY = {"25006", "1290", "1792", "1836"}
 
 log = logging.getLogger(__name__)
-
-# Constraints need names that are the same on every database, or no revision can drop them.
-# https://alembic.sqlalchemy.org/en/latest/naming.html
-NAMING_CONVENTION = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -48,24 +43,30 @@ class UtcDateTime(TypeDecorator[datetime]):
         Raises:
             ValueError: The datetime has no time zone.
         """
-        if value is None:
-            return None
-        if value.tzinfo is None:
+        if value and not value.tzinfo:
             raise ValueError(f"{value!r} has no time zone: write datetime.now(UTC)")
-        return value.astimezone(UTC)
+        return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Return the moment with its time zone."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
 
 
 class Base(DeclarativeBase):
     """What all models share: https://docs.sqlalchemy.org/en/21/orm/quickstart.html."""
 
     registry = registry(
-        metadata=MetaData(naming_convention=NAMING_CONVENTION),
+        # Constraints need names that are the same on every database, or no revision can drop them:
+        # https://alembic.sqlalchemy.org/en/latest/naming.html
+        metadata=MetaData(
+            naming_convention={
+                "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
         type_annotation_map={
             str: String(255),  # MySQL has no string type without a length
             datetime: UtcDateTime(),
@@ -75,60 +76,62 @@ class Base(DeclarativeBase):
     )
 
 
-# What has been committed in a request can be read there without asking for it again.
+# What has been committed in a request can be read there without another query.
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
-migrate = SafeMigrate(db=db, directory=PROJECT_ROOT / "migrations")
+migrate = SafeMigrate(db=db, directory=MIGRATIONS)
 
 
 def init_app(app: Flask) -> None:
     """Connect the application to its database."""
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
-    pooled = bool(app.config["MIGRATION_DATABASE_URL"])  # through a pooler such as PgBouncer
-    options = {"connect_args": _connect_args(url, app.config["QUERY_TIMEOUT"], pooled)}
-    if url.get_backend_name() != "sqlite":
-        options["pool_pre_ping"] = True  # replace a connection that the server has closed
+    options = {"connect_args": get_connect_args(app.config, url), "pool_pre_ping": True}
+    if not is_in_memory(url):
+        # A connection for each thread, and one for /readyz. If none is free, the answer is 503.
+        options |= {"pool_size": app.config["WEB_THREADS"] + 1, "max_overflow": 0}
+        options |= {"pool_timeout": POOL_TIMEOUT}
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
-    app.teardown_appcontext(_end_session)  # before that of Flask-SQLAlchemy
     db.init_app(app)
+    app.teardown_appcontext(_end_session)  # before that of Flask-SQLAlchemy
     with app.app_context():
         query_log.init_app(app, db.engine)
-        if url.get_backend_name() == "sqlite":
-            event.listen(db.engine, "connect", _set_up_sqlite)
-            event.listen(db.engine, "begin", _begin_on_sqlite)
+        event.listen(db.engine, "handle_error", _leave_read_only_server)
+        for name, listener in LISTENERS.get(url.get_backend_name(), {}).items():
+            event.listen(db.engine, name, listener)
 
 
-def _connect_args(url: URL, seconds: int, pooled: bool) -> dict[str, Any]:
-    """Return the options of the driver: limits of time, but for those in the address.
-
-    A pooler takes no settings of a session, and may give each transaction another one.
-    """
+def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
+    """Return the options of the driver: limits of time, but for those in the URL."""
+    seconds = config["QUERY_TIMEOUT"] or NO_LIMIT
+    limits = f"lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
     options: dict[str, dict[str, Any]] = {
+        # https://docs.python.org/3/library/sqlite3.html#sqlite3.connect. Without an isolation
+        # level, the driver leaves BEGIN to us, and savepoints work:
+        # https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
+        "pysqlite": {"timeout": seconds, "isolation_level": None},
         # https://www.postgresql.org/docs/current/libpq-connect.html
-        "psycopg": {"connect_timeout": CONNECT_TIMEOUT, "tcp_user_timeout": seconds * 1000}
-        | (
-            {"prepare_threshold": None}
-            if pooled
-            else {"options": f"-c statement_timeout={seconds * 1000}"}
-        ),
+        "psycopg": {
+            "connect_timeout": CONNECT_TIMEOUT,
+            "tcp_user_timeout": seconds * 1000,
+            "options": f"-c statement_timeout={seconds * 1000}",
+        },
         # https://pymysql.readthedocs.io/en/latest/modules/connections.html
         "pymysql": {
             "connect_timeout": CONNECT_TIMEOUT,
-            "read_timeout": seconds or None,
-            "init_command": "SET time_zone = '+00:00'"
-            + f", lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
-            * bool(seconds),
+            "read_timeout": seconds,
+            "init_command": f"SET time_zone = '+00:00', {limits}",
         },
     }
     given = options.get(url.get_driver_name(), {})
+    if config["MIGRATION_DATABASE_URL"] and given.pop("options", None):
+        # A pooler such as PgBouncer takes no such options, and may use another session for each
+        # transaction: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
+        given["prepare_threshold"] = None
     return {name: value for name, value in given.items() if name not in url.query}
 
 
 def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    """Set up a connection: https://sqlite.org/pragma.html."""
-    # The driver would begin transactions late and leave savepoints out of them:
-    # https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
-    connection.isolation_level = None
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    """Have readers and a writer not wait for each other: https://sqlite.org/pragma.html."""
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.cursor().execute(f"PRAGMA {pragma}")
 
 
@@ -138,18 +141,32 @@ def _begin_on_sqlite(connection: Connection) -> None:
     SQLite can't turn a transaction that reads into one that writes when another process has
     written meanwhile: https://sqlite.org/lang_transaction.html
     """
-    only_reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
-{%- if cookiecutter.accounts == "yes" %}
-    # The links in messages confirm an address, and so write.
-    only_reads = only_reads and request.blueprint != "security"
-{%- endif %}
-    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+    reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
+    connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
+
+
+def _leave_read_only_server(context: ExceptionContext) -> None:
+    """Connect again after a failover, for the connections of the pool lead to the old primary."""
+    if get_error_codes(context.original_exception) & READ_ONLY:
+        context.is_disconnect = True
+
+
+def get_error_codes(error: BaseException | None) -> set[str]:
+    """Return the codes that the driver and the database give the error."""
+    codes = [getattr(error, name, None) for name in ("sqlstate", "sqlite_errorname")]
+    codes += getattr(error, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
+    return {str(code) for code in codes}
 
 
 def _end_session(error: BaseException | None) -> None:
-    """End the transaction. A finished answer doesn't depend on the server any more."""
+    """End the transaction. A finished answer is sent even if the server is gone by now."""
     try:
         db.session.remove()
     except DBAPIError:
         log.warning("The database was gone before the end of the request", exc_info=True)
         db.session().invalidate()
+
+
+LISTENERS: dict[str, dict[str, Callable[..., None]]] = {
+    "sqlite": {"connect": _set_up_sqlite, "begin": _begin_on_sqlite}
+}

@@ -1,4 +1,4 @@
-"""What a load balancer asks: does the process live, and can it serve?"""
+"""Health checks for a load balancer: does the process live, and can it serve?"""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """Answer while the process lives; the database is not asked."""
+    """Answer while the process lives, without the database."""
     return {"status": "ok"}
 
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
     """Answer 200 while this process can serve, else 503 with the reason."""
-    if readiness := check_readiness():
+    readiness = check_readiness()
+    if readiness:
         return {"status": "ok"}
     return {"status": "error"} | asdict(readiness), 503

@@ -1,4 +1,4 @@
-"""The first page that a visitor sees; in development, it shows what runs."""
+"""The first page. In development, it shows what runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ blueprint = Blueprint("home", __name__)
 
 @blueprint.get("/")
 def home() -> str:
+    """Show the first page."""
     if not current_app.debug:
         return render_template("home.html")
     return render_template(

@@ -1,65 +1,60 @@
-"""How many queries a request makes and how long they take; slow and repeated ones are named."""
+"""Counts and times the queries of a request, and logs those that are slow or repeated."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 
 from flask import Flask, Response, current_app, g, has_app_context
 from sqlalchemy import Connection, Engine, event
 
-# So often the same statement in one request: a loop that loads one row after another.
+# The same statement this often in a request: a loop that loads one row after another.
 # https://docs.sqlalchemy.org/en/21/orm/queryguide/relationships.html#relationship-loading-techniques
 REPEATED = 5
 TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # no queries
 
 
+@dataclass
 class Queries:
-    """What one request, or command, has asked of the database."""
+    """The queries of one request or command."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.statements: Counter[str] = Counter()
-
-    @property
-    def number(self) -> int:
-        return self.statements.total()
+    seconds: float = 0.0
+    statements: Counter[str] = field(default_factory=Counter)
 
 
 def init_app(app: Flask, engine: Engine) -> None:
-    event.listen(engine, "before_cursor_execute", _start)
-    event.listen(engine, "after_cursor_execute", _stop)
+    """Observe the queries of the engine."""
+    event.listen(engine, "before_cursor_execute", _start_timer)
+    event.listen(engine, "after_cursor_execute", _record_query)
     if app.debug:
-        app.after_request(_name_repeated)
+        app.after_request(_log_repeated)
 
 
-def of_this_request() -> Queries:
+def get_queries() -> Queries:
+    """Return the queries of this request or command."""
     queries: Queries = g.setdefault("queries", Queries())
     return queries
 
 
-def _start(connection: Connection, *arguments: object) -> None:
+def _start_timer(connection: Connection, *arguments: object) -> None:
     connection.info["query_started"] = time.perf_counter()
 
 
-def _stop(connection: Connection, cursor: object, statement: str, *arguments: object) -> None:
-    if not has_app_context() or statement.startswith(TRANSACTION):
+def _record_query(connection: Connection, cursor: object, sql: str, *arguments: object) -> None:
+    if not has_app_context() or sql.startswith(TRANSACTION):
         return
     seconds = time.perf_counter() - connection.info["query_started"]
-    queries = of_this_request()
+    queries = get_queries()
     queries.seconds += seconds
-    queries.statements[statement] += 1
-    limit = current_app.config["SLOW_QUERY"]
-    if limit and seconds > limit:
-        current_app.logger.warning("A query took %.1f s: %s", seconds, statement)
+    queries.statements[sql] += 1
+    if 0 < current_app.config["SLOW_QUERY"] < seconds:
+        current_app.logger.warning("A query took %.1f s: %s", seconds, sql)
 
 
-def _name_repeated(response: Response) -> Response:
-    for statement, number in of_this_request().statements.items():
+def _log_repeated(response: Response) -> Response:
+    message = "The same query ran %d times in one request. Load all rows at once: %s"
+    for sql, number in get_queries().statements.items():
         if number >= REPEATED:
-            current_app.logger.warning(
-                "The same query %d times in one request, where one could load all rows: %s",
-                number,
-                statement,
-            )
+            current_app.logger.warning(message, number, sql)
     return response

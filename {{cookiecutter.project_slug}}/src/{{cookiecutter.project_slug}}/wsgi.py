@@ -1,4 +1,4 @@
-"""What a server such as gunicorn serves."""
+"""The application, as a server such as gunicorn imports it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from . import create_app
 from .config import ConfigurationError
 
-GUNICORN_GIVES_UP = 3  # with another exit code, it would start its workers again and again
+GUNICORN_GIVES_UP = 3  # with another exit code, it starts its workers again and again
 
 try:
     app = create_app()
