@@ -23,7 +23,6 @@ PAGES = """
     src/{package}/templates/base.html
     src/{package}/templates/error.html
     src/{package}/templates/home.html
-    src/{package}/templates/pending.html
     tests/forms.py
     tests/test_home.py
     tests/test_note_pages.py

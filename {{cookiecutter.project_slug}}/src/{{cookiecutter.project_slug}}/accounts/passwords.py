@@ -10,7 +10,7 @@ from passlib.context import CryptContext
 from ..database import db
 
 
-class PasswordContext(CryptContext):  # type: ignore[misc]
+class PasswordContext(CryptContext):
     """Lets the database go first: on SQLite, each attempt to log in would keep others from writing."""
 
     def hash(self, *arguments: Any, **options: Any) -> str:  # noqa: ANN401
