@@ -15,7 +15,7 @@ from typing import Any
 
 # The files of each interface.
 PAGES = """
-    src/{package}/home.py
+    src/{package}/pages.py
     src/{package}/notes/forms.py
     src/{package}/notes/pages.py
     src/{package}/notes/templates
@@ -37,7 +37,7 @@ API = """
 ACCOUNTS = """
     src/{package}/accounts
     tests/test_accounts.py
-    tests/account_fixtures.py
+    tests/account_factories.py
     tests/test_mail.py
     tests/test_tokens.py
 """

@@ -15,7 +15,8 @@ from urllib.parse import quote, urljoin
 
 import pytest
 from conftest import NewApp
-from factories import PASSWORD, log_in, make_account, make_note
+from account_factories import PASSWORD, log_in, make_account
+from factories import make_note
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_security import EmailValidateException

@@ -33,6 +33,7 @@ def test_an_error_has_a_page(client: FlaskClient) -> None:
 
     assert response.status_code == 404
     assert "<h1>Not Found</h1>" in response.text
+    assert client.get("/apis").mimetype == "text/html"
 
 
 def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import flask_migrate
 import pytest
 from alembic.script import ScriptDirectory
+from client_fixtures import NOTE_ROWS
 from factories import make_note
 from flask import Flask
 from sqlalchemy import func, select, text
 from sqlalchemy.orm.exc import StaleDataError
 
 from {{ cookiecutter.project_slug }}.database import db, migrate
-from {{ cookiecutter.project_slug }}.notes import queries
-from {{ cookiecutter.project_slug }}.notes.access import visible_notes
+from {{ cookiecutter.project_slug }}.notes import queries, visible_notes
 from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 
@@ -103,19 +103,8 @@ def test_upgrades_keep_the_notes_there_are(empty_app: Flask) -> None:
         first = ScriptDirectory(migrate.directory).get_base()
         flask_migrate.upgrade(revision=str(first))
         with db.engine.begin() as connection:
-{%- if cookiecutter.accounts == "yes" %}
-            connection.execute(
-                text(
-                    "INSERT INTO account (id, email, active, fs_uniquifier, fs_webauthn_user_handle)"
-                    " VALUES (1, 'ann@example.com', true, 'a', 'b')"
-                )
-            )
-            connection.execute(
-                text("INSERT INTO note (owner_id, title, body) VALUES (1, 'Milk', 'Two litres')")
-            )
-{%- else %}
-            connection.execute(text("INSERT INTO note (title, body) VALUES ('Milk', 'Two litres')"))
-{%- endif %}
+            for statement in NOTE_ROWS:
+                connection.execute(text(statement))
 
         flask_migrate.upgrade()
 

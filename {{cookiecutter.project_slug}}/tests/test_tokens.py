@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from itertools import product
 
 from conftest import NewApp
-from factories import log_in, make_account, make_note
+from account_factories import log_in, make_account
+from factories import make_note
 from flask import Flask
 from flask.testing import FlaskClient
 from forms import Form, submit

@@ -1,7 +1,5 @@
 """The JSON API: strict input, one format for errors, and a description at /api/docs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from functools import partialmethod
@@ -101,6 +99,9 @@ def init_app(app: Flask) -> None:
         },
     )
     app.extensions["api"] = Api(app)
+{%- if cookiecutter.accounts == "yes" %}
+    app.register_blueprint(tokens.blueprint)
+{%- endif %}
     app.after_request(_finish)
 {%- if cookiecutter.interface == "api" %}
     app.add_url_rule("/", "home", lambda: app.redirect(f"{PREFIX}/docs"))

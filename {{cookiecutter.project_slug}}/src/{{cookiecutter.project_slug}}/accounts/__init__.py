@@ -1,8 +1,6 @@
 """Accounts: people register, log in and manage their account, by Flask-Security."""
 
-from __future__ import annotations
-
-from flask import Flask, Response, abort, current_app, g, request
+from flask import Blueprint, Flask, Response, abort, current_app, g, request
 from flask.typing import ResponseReturnValue
 from flask_security import Security, auth_required, change_email_confirmed, current_user, send_mail
 from sqlalchemy.exc import IntegrityError
@@ -41,10 +39,16 @@ def init_app(app: Flask) -> None:
     app.after_request(_add_headers)
 
 
-@auth_required("session")
-def require_login() -> None:
-    """Send visitors to the log-in page. Use it as `before_request` of a blueprint."""
-    g.account_id = current_user.id
+def require_login(app: Flask, blueprint: Blueprint) -> None:
+    """Send visitors of the blueprint to the log-in page, and set `g.account_id` for others."""
+
+    @auth_required("session")
+    def check_login() -> None:
+        g.account_id = current_user.id
+
+    @app.before_request
+    def protect() -> ResponseReturnValue | None:
+        return check_login() if blueprint.name in request.blueprints else None
 
 
 def _notify_old_address(app: Flask, user: Account, old_email: str, **extra: object) -> None:

@@ -1,7 +1,5 @@
 """How Flask-Security stores accounts and hashes their passwords."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Messages: checks addresses, and sends through the server in MAIL_URL."""
 
-from __future__ import annotations
-
 import logging
 import smtplib
 import socket

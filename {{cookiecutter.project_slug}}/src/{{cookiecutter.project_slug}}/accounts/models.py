@@ -1,7 +1,5 @@
 """The tables of accounts, with their roles, passkeys and sessions."""
 
-from __future__ import annotations
-
 import secrets
 from datetime import UTC, datetime
 
@@ -54,7 +52,7 @@ class Account(db.Model, UserMixin):
     fs_webauthn_user_handle: Mapped[str] = mapped_column(String(64), unique=True)
 
     roles: Mapped[list[Role]] = relationship(secondary=account_role)  # type: ignore[assignment]
-    webauthn: Mapped[list[Passkey]] = relationship(  # type: ignore[assignment]
+    webauthn: Mapped[list["Passkey"]] = relationship(  # type: ignore[assignment]
         back_populates="account", cascade="all, delete-orphan", passive_deletes=True
     )
 

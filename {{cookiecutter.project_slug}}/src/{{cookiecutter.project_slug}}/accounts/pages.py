@@ -1,7 +1,5 @@
 """The pages of an account that Flask-Security doesn't have."""
 
-from __future__ import annotations
-
 from flask import Blueprint, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_security import auth_required, current_user, logout_user
@@ -10,9 +8,6 @@ from ..database import db
 from . import sessions
 from .models import Account
 from .settings import FRESHNESS
-{%- if "api" in cookiecutter.interface %}
-from .tokens import blueprint as tokens_blueprint
-{%- endif %}
 
 # The page of the account links to those that are not turned off.
 LINKS = {
@@ -22,9 +17,7 @@ LINKS = {
     "security.mf_recovery_codes": "Recovery codes",
     "security.wan_register": "Passkeys",
     "accounts.list_sessions": "Sessions",
-{%- if "api" in cookiecutter.interface %}
-    "accounts.tokens.index": "Tokens for programs",
-{%- endif %}
+    "tokens.index": "Tokens for programs",
     "accounts.delete": "Delete the account",
 }
 
@@ -35,9 +28,6 @@ blueprint = Blueprint(
     template_folder="templates",
     static_folder="static",
 )
-{%- if "api" in cookiecutter.interface %}
-blueprint.register_blueprint(tokens_blueprint)
-{%- endif %}
 
 
 @blueprint.get("/", strict_slashes=False)

@@ -1,7 +1,5 @@
 """Limits on attempts to log in, and on messages that are sent to others."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 from flask import Blueprint, Flask, request, session

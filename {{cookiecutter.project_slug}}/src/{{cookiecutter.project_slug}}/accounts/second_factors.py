@@ -1,7 +1,5 @@
 """What people use besides the password: authenticator apps, recovery codes and passkeys."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import flask_security

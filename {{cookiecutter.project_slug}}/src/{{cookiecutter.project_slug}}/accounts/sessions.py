@@ -1,7 +1,5 @@
 """The browsers in which people are logged in: each is a row, so that it can be ended."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """The settings of Flask-Security, Flask-Login and Flask-Limiter."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Tokens, with which programs use the API for an account."""
 
-from __future__ import annotations
-
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -23,7 +21,7 @@ from .settings import FRESHNESS
 
 TOKEN_LIFETIME = timedelta(days=365)
 
-blueprint = Blueprint("tokens", __name__, url_prefix="/tokens")
+blueprint = Blueprint("tokens", __name__, url_prefix="/accounts/tokens")
 
 
 class Token(db.Model):
@@ -114,7 +112,7 @@ def require_token() -> None:
         abort(
             401,
             "Send a valid token in the header, as in Authorization: Bearer …. Create one at"
-            f" {url_for('accounts.tokens.index')}.",
+            f" {url_for('tokens.index')}.",
             www_authenticate=WWWAuthenticate("bearer"),
         )
     g.account_id = account_id

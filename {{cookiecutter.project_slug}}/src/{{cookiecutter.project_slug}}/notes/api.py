@@ -1,7 +1,5 @@
 """The JSON API of the notes."""
 
-from __future__ import annotations
-
 import re
 from functools import partial
 from typing import Any
@@ -13,8 +11,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import PreconditionFailed
 
 from ..api import Blueprint, make_problem
-from . import queries
-from .access import visible_notes
+from . import new_note, queries, visible_notes
 from .models import MAX_BODY_LENGTH, MAX_ID, MAX_TAGS, Note, Tag
 from .queries import clean_text
 
@@ -113,7 +110,7 @@ def index(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 @blueprint.doc(operationId="createNote")
 def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
     """Create a note."""
-    queries.save_note(note := Note(), **values)
+    queries.save_note(note := new_note(), **values)
     return note, {"Location": url_for(".note", note_id=note.id)}
 
 

@@ -1,7 +1,5 @@
 """The form for a note."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,12 +1,8 @@
 """The tables of the notes and their tags."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import ClassVar
-{% if cookiecutter.accounts == "yes" %}
-from flask import g
-{%- endif %}
+
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -15,6 +11,8 @@ from ..database import db
 MAX_BODY_LENGTH = 10_000  # characters; on MySQL, a TEXT holds 65,535 bytes
 MAX_TAGS = 20  # of a note
 MAX_ID = 2**31 - 1  # of an INTEGER column
+# Not title <> '': to newer MySQL and MariaDB, a title of invisible characters equals ''.
+NOT_EMPTY = CheckConstraint("length(title) > 0", name="title_not_empty")
 
 note_tag = db.Table(
     "note_tag",
@@ -28,21 +26,7 @@ note_tag = db.Table(
 class Note(db.Model):
     """A text with a title."""
 
-    __table_args__ = (
-        # Not title <> '': to newer MySQL and MariaDB, a title of invisible characters equals ''.
-        CheckConstraint("length(title) > 0", name="title_not_empty"),
-{%- if cookiecutter.accounts == "yes" %}
-        Index(None, "owner_id", "id"),  # for the newest notes of an account
-{%- endif %}
-    )
-
     id: Mapped[int] = mapped_column(primary_key=True)
-{%- if cookiecutter.accounts == "yes" %}
-    owner_id: Mapped[int] = mapped_column(
-        ForeignKey("account.id", ondelete="CASCADE"),
-        default=lambda: g.account_id,  # of the request that creates the note
-    )
-{%- endif %}
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
     # Set by the database, so that rows of other programs have it too.
@@ -50,8 +34,19 @@ class Note(db.Model):
     # An UPDATE of a version that another request has replaced fails, so that no change is lost:
     # https://docs.sqlalchemy.org/en/21/orm/versioning.html
     version: Mapped[int] = mapped_column(server_default="1")
+{%- if cookiecutter.accounts == "yes" %}
+    owner_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
 
-    tags: Mapped[list[Tag]] = relationship(
+    __table_args__ = (
+        NOT_EMPTY,
+        Index(None, "owner_id", "id"),  # for the newest notes of an account
+    )
+{%- else %}
+
+    __table_args__ = (NOT_EMPTY,)
+{%- endif %}
+
+    tags: Mapped[list["Tag"]] = relationship(
         secondary=note_tag, back_populates="notes", order_by="Tag.name", lazy="selectin"
     )
 

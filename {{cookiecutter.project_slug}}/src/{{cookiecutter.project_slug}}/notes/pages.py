@@ -1,18 +1,12 @@
 """The pages of the notes."""
 
-from __future__ import annotations
-
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import Conflict
 
 from .. import errors
-{%- if cookiecutter.accounts == "yes" %}
-from ..accounts import require_login
-{%- endif %}
-from . import queries
-from .access import visible_notes
+from . import new_note, queries, visible_notes
 from .forms import NoteForm
 from .models import MAX_ID, Note
 
@@ -20,9 +14,6 @@ PER_PAGE = 20
 ONE_NOTE = f"/<int(max={MAX_ID}):note_id>"
 
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
-{%- if cookiecutter.accounts == "yes" %}
-blueprint.before_request(require_login)
-{%- endif %}
 
 
 @blueprint.errorhandler(StaleDataError)
@@ -57,7 +48,7 @@ def index() -> str:
 def create() -> ResponseReturnValue:
     form = NoteForm()
     if form.validate_on_submit():
-        return _save(Note(), form)
+        return _save(new_note(), form)
     return _show_form(form)
 
 

@@ -1,7 +1,5 @@
 """How notes are found and saved."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 
