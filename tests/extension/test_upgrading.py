@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import re
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -19,7 +20,7 @@ from flask_safe_migrations import pending_revisions
 from flask_safe_migrations._lock import MYSQL_NAME
 from reliability import report
 from servers import engine_of, snapshot
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -235,7 +236,20 @@ def test_a_backfill_in_batches_that_is_killed_loses_no_row_on_mysql(site: Site) 
     assert "(head)" in site.flask("current")
 
 
+@pytest.fixture
+def foreign_keys() -> Iterator[None]:
+    """Have SQLite enforce foreign keys in the whole process, as SQLAlchemy's documentation has it."""
+
+    def enforce(connection: sqlite3.Connection, record: object) -> None:
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    event.listen(Engine, "connect", enforce)
+    yield
+    event.remove(Engine, "connect", enforce)
+
+
 @on_sqlite
+@pytest.mark.usefixtures("foreign_keys")
 def test_sqlite_keeps_the_children_of_a_table_that_is_copied(site: Site) -> None:
     site.execute(
         "INSERT INTO note (id, title, body) VALUES (1, 'a', 'b')",
