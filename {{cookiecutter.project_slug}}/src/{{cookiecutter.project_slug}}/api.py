@@ -97,6 +97,7 @@ def init_app(app: Flask) -> None:
         OPENAPI_RAPIDOC_CONFIG={
             "allow-server-selection": "false",
             "load-fonts": "false",  # from another site
+            "render-style": "view",
             "show-header": "false",
         },
     )
