@@ -47,7 +47,7 @@ from my_app.notes.access import visible_notes
 
 
 @pytest.fixture
-def made_anew(settings):
+def recreated(settings):
     app = create_app(settings)
     with app.app_context():
         db.create_all()
@@ -64,7 +64,7 @@ def test_note(number, {fixture}):
     with {fixture}.app_context():
         assert [note.title for note in queries.list_notes(visible_notes(), limit=10)] == [f"Note {{number}}"]
 """
-SIDES = {"undone": "app", "made anew": "made_anew"}
+SIDES = {"undone": "app", "recreated": "recreated"}
 
 Times = defaultdict[int, dict[str, list[float]]]
 
@@ -112,10 +112,10 @@ def run_tests(project: Path, number: int, fixture: str) -> float:
 
 
 def add(database: str, tests: str, sided: dict[str, list[float]], found: Ratios) -> None:
-    undone, made_anew = (sided[side] for side in SIDES)
-    ratio = ratios(undone, made_anew)
+    undone, recreated = (sided[side] for side in SIDES)
+    ratio = ratios(undone, recreated)
     found[f"tests: {tests}"][database] = ratio
-    row(database, tests, *(summary(numbers) for numbers in (undone, made_anew, ratio)))
+    row(database, tests, *(summary(numbers) for numbers in (undone, recreated, ratio)))
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ with create_app().app_context() as context:
     datastore = context.app.extensions["security"].datastore
     account = datastore.create_user(email="ann@example.com", password="x")
     datastore.commit()
-    print(tokens.make(account, "tests"))
+    print(tokens.create_token(account, "tests"))
 """
 
 

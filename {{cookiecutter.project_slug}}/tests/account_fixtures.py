@@ -10,7 +10,7 @@ from flask import Flask, appcontext_pushed, g
 from flask.testing import FlaskClient
 from passlib.totp import AppWallet
 
-from {{ cookiecutter.project_slug }} import accounts
+from {{ cookiecutter.project_slug }}.accounts import rate_limits
 
 AppWallet.encrypt_cost = 4  # how the keys of second factors are encrypted
 CONFIG: dict[str, object] = {
@@ -38,15 +38,16 @@ SMALL: dict[str, object] = dict.fromkeys(
 def few_attempts() -> Iterator[None]:
     """Have a few attempts be enough for a test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "ON_ONE_ACCOUNT", "2 per minute")
-        patch.setattr(accounts, "OF_ONE_ADDRESS", "4 per minute")
+        patch.setattr(rate_limits, "PER_ACCOUNT", "2 per minute")
+        patch.setattr(rate_limits, "PER_ADDRESS", "4 per minute")
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
 def ann(few_attempts: None, migrated_app: Flask) -> FlaskClient:
     """Return the browser in which Ann has logged in before all tests."""
-    migrated_app.extensions["accounts_limiter"].enabled = False  # until a test counts attempts
+    (limiter,) = migrated_app.extensions["limiter"]
+    limiter.enabled = False  # until a test counts attempts
     make_account(migrated_app)
     return log_in(migrated_app, "ann@example.com")
 

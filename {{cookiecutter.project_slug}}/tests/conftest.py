@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from unittest import mock
 
 import flask_migrate
@@ -26,7 +26,7 @@ from {{ cookiecutter.project_slug }} import create_app
 from {{ cookiecutter.project_slug }}.database import db
 from {{ cookiecutter.project_slug }}.query_log import TRANSACTION
 
-Config = dict[str, object]
+Config = dict[str, Any]
 NewApp = Callable[..., Flask]
 {%- if cookiecutter.accounts == "no" %}
 CONFIG: Config = {"TESTING": True, "SESSION_COOKIE_SECURE": False}

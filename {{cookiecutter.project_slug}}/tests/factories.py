@@ -55,7 +55,8 @@ def log_in(app: Flask, email: str) -> FlaskClient:
         account = db.session.scalars(select(Account).where(Account.email == email)).one()
         key = account.begin_session()
 {%- if "api" in cookiecutter.interface %}
-        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {tokens.make(account, 'tests')}"
+        token = tokens.create_token(account, "tests")
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 {%- endif %}
         db.session.commit()
     with client.session_transaction() as session:

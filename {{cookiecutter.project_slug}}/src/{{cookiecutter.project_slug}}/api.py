@@ -115,7 +115,7 @@ def register(app: Flask, blueprint: Blueprint, *, public: bool = False) -> None:
         @app.before_request
         def require_token() -> None:
             if blueprint.name in request.blueprints:
-                tokens.require()
+                tokens.require_token()
 {% else %}
 def register(app: Flask, blueprint: Blueprint) -> None:
     """Add the operations of a blueprint to the API."""
