@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
-from factories import log_in, make_account
 from flask import Flask, appcontext_pushed, g
 from flask.testing import FlaskClient
+from flask_security import hash_password
 from passlib.totp import AppWallet
+from sqlalchemy import select
 
 from {{ cookiecutter.project_slug }}.accounts import rate_limits
+{%- if "api" in cookiecutter.interface %}
+from {{ cookiecutter.project_slug }}.accounts import tokens
+{%- endif %}
+from {{ cookiecutter.project_slug }}.accounts.models import Account
+from {{ cookiecutter.project_slug }}.database import db
 
+PASSWORD = "correct horse battery staple"
 AppWallet.encrypt_cost = 4  # how the keys of second factors are encrypted
 CONFIG: dict[str, object] = {
     "TESTING": True,
@@ -32,6 +40,31 @@ SMALL: dict[str, object] = dict.fromkeys(
     ),
     False,
 )
+
+
+def make_account(app: Flask, email: str = "ann@example.com") -> int:
+    """Create an account whose address is confirmed, and return its id."""
+    with app.app_context():
+        datastore = app.extensions["security"].datastore
+        account = datastore.create_user(email=email, password=hash_password(PASSWORD))
+        datastore.commit()
+        return int(account.id)
+
+
+def log_in(app: Flask, email: str) -> FlaskClient:
+    """Return a test client in which an account is logged in, as after the form."""
+    client = app.test_client()
+    with app.test_request_context():
+        account = db.session.scalars(select(Account).where(Account.email == email)).one()
+        key = account.begin_session()
+{%- if "api" in cookiecutter.interface %}
+        token = tokens.create_token(account, "tests")
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+{%- endif %}
+        db.session.commit()
+    with client.session_transaction() as session:
+        session.update(_user_id=key, _fresh=True, fs_paa=time.time())
+    return client
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 import pytest
+from account_fixtures import PASSWORD, log_in, make_account
 from conftest import NewApp
-from factories import PASSWORD, log_in, make_account, make_note
+from factories import make_note
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_security import EmailValidateException
