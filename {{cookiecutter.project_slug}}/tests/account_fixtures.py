@@ -13,10 +13,10 @@ from passlib.totp import AppWallet
 from sqlalchemy import select
 
 from {{ cookiecutter.project_slug }}.accounts import rate_limits
-{%- if "api" in cookiecutter.interface %}
-from {{ cookiecutter.project_slug }}.accounts import tokens
-{%- endif %}
 from {{ cookiecutter.project_slug }}.accounts.models import Account
+{%- if "api" in cookiecutter.interface %}
+from {{ cookiecutter.project_slug }}.accounts.tokens import create_token
+{%- endif %}
 from {{ cookiecutter.project_slug }}.database import db
 
 PASSWORD = "correct horse battery staple"
@@ -58,7 +58,7 @@ def log_in(app: Flask, email: str) -> FlaskClient:
         account = db.session.scalars(select(Account).where(Account.email == email)).one()
         key = account.begin_session()
 {%- if "api" in cookiecutter.interface %}
-        token = tokens.create_token(account, "tests")
+        token = create_token(account, "tests")
         client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 {%- endif %}
         db.session.commit()
