@@ -43,6 +43,7 @@ from factories import make_note
 from my_app import create_app
 from my_app.database import db
 from my_app.notes import queries
+from my_app.notes.access import visible_notes
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def recreated(settings):
 def test_note(number, {fixture}):
     make_note({fixture}, f"Note {{number}}")
     with {fixture}.app_context():
-        assert [note.title for note in queries.find(limit=10)] == [f"Note {{number}}"]
+        assert [note.title for note in queries.list_notes(visible_notes(), limit=10)] == [f"Note {{number}}"]
 """
 SIDES = {"undone": "app", "recreated": "recreated"}
 

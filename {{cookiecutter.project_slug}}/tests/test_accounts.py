@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 import pytest
-from conftest import NewApp
 from account_factories import PASSWORD, log_in, make_account
+from conftest import NewApp
 from factories import make_note
 from flask import Flask
 from flask.testing import FlaskClient

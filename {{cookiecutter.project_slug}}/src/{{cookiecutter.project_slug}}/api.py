@@ -95,6 +95,7 @@ def init_app(app: Flask) -> None:
         OPENAPI_RAPIDOC_CONFIG={
             "allow-server-selection": "false",
             "load-fonts": "false",  # from another site
+            "render-style": "view",
             "show-header": "false",
         },
     )
@@ -102,7 +103,7 @@ def init_app(app: Flask) -> None:
 {%- if cookiecutter.accounts == "yes" %}
     app.register_blueprint(tokens.blueprint)
 {%- endif %}
-    app.after_request(_finish)
+    app.after_request(_finish_response)
 {%- if cookiecutter.interface == "api" %}
     app.add_url_rule("/", "home", lambda: app.redirect(f"{PREFIX}/docs"))
 {%- endif %}
@@ -162,7 +163,7 @@ def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return value
 
 
-def _finish(response: Response) -> Response:
+def _finish_response(response: Response) -> Response:
     if request.endpoint == "api-docs.openapi_rapidoc":
         # RapiDoc sets styles by attributes, which no hash can allow.
         policy = f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"
