@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 {% if cookiecutter.accounts == "yes" -%}
-import time
 from collections.abc import Iterable
 
-from flask import Flask
+from flask import Flask, session
 from flask.testing import FlaskClient
-from flask_security import hash_password
+from flask_security import hash_password, login_user
 from sqlalchemy import select
 
 {% if "api" in cookiecutter.interface -%}
@@ -53,13 +52,14 @@ def log_in(app: Flask, email: str) -> FlaskClient:
     client = app.test_client()
     with app.test_request_context():
         account = db.session.scalars(select(Account).where(Account.email == email)).one()
-        key = account.begin_session()
+        login_user(account)
 {%- if "api" in cookiecutter.interface %}
         token = tokens.create_token(account, "tests")
         client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 {%- endif %}
         db.session.commit()
-    with client.session_transaction() as session:
-        session.update(_user_id=key, _fresh=True, fs_paa=time.time())
+        values = dict(session)
+    with client.session_transaction() as session_of_client:
+        session_of_client.update(values)
     return client
 {%- endif %}
