@@ -29,11 +29,13 @@ class TemplateExtension(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        # An update by cruft renders two versions of the template in one process.
+        # An update by cruft renders two versions of the template in one process. A release that
+        # renames one of these modules has to rename this one, too.
         for module in (database_uri, cookiecutter_folders, answers, filters):
             importlib.reload(module)
-        os.environ.pop(filters.FULL_DATABASE_URI, None)  # the hook has read it
-        cookiecutter_folders.check_writable()
+        is_written = os.environ.pop(filters.FULL_DATABASE_URI, None)  # the pre_gen hook has read it
+        if not is_written:
+            cookiecutter_folders.check_writable()
         cookiecutter_folders.remove_recorded_password()
         environment.filters.update(filters.FILTERS, start_questions=self.start_questions)
         self.asks_questions = False

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from apps import Site, on_sqlite
+from apps import Site, logged, on_sqlite
 from conftest import run
 from flask_safe_migrations import current_revisions, pending_revisions, unknown_tables
 from flask_safe_migrations._extension import STOCK_ENV, has_stock_environment
@@ -356,6 +356,11 @@ def test_an_environment_of_the_owner_runs_as_it_is_with_a_warning(stock: Site) -
         assert os.environ["SEEN"] == "yes"
 
     assert output.count("does without SafeMigrate") == 1
+    app = site.load()
+    with logged() as log, app.app_context():
+        for _ in range(2):  # as for a command that runs two of Alembic's
+            app.extensions["migrate"].migrate.get_config()
+    assert log.getvalue().count("does without SafeMigrate") == 1
     assert "from flask_safe_migrations import run_environment\nrun_environment()" in output
     path.write_text("from flask_safe_migrations import run_environment\nrun_environment()\n" + own)
     assert "does without SafeMigrate" not in site.flask("upgrade")

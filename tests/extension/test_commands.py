@@ -58,7 +58,10 @@ def seeded_site(empty_site: Site) -> Site:
 def test_prepare_upgrades_and_seeds_a_new_database_once(seeded_site: Site) -> None:
     site = seeded_site
     assert "Seeded it." in site.flask("prepare")
-    assert "Seeded it." not in site.flask("prepare")
+    site.add_revision("more", "pass")
+    again = site.flask("prepare")
+    assert "Running upgrade" in again
+    assert "Seeded it." not in again
     assert count(site) == 1
     site.flask("seed")
     assert count(site) == 2

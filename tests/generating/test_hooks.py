@@ -56,6 +56,18 @@ def test_secrets_that_are_there_are_kept(pre_gen: ModuleType, tmp_path: Path) ->
     assert (tmp_path / ".env").read_text() == "mine"
 
 
+def test_a_listed_file_that_is_missing_is_an_error(hook: ModuleType, tmp_path: Path) -> None:
+    answers = {
+        "ci": "github",
+        "interface": "pages",
+        "accounts": "no",
+        "project_slug": "my_app",
+        "__database": "sqlite",
+    }
+    with pytest.raises(FileNotFoundError, match=r"\.gitlab-ci\.yml"):
+        hook.remove_unchosen(tmp_path, answers)
+
+
 def test_a_step_says_what_was_done_and_how_long_it_took(
     setup: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,9 +97,7 @@ def test_a_full_disk(user: User, disk: Disk) -> None:
 def test_a_full_disk_under_the_database(user: User, disk: Disk) -> None:
     path = disk("16k")
     (path / "others").write_bytes(b"x" * 14_000)
-    command = explained(
-        user, "database or disk is full.\nThe project", f"database_uri=sqlite:///{path}/data.db"
-    )
+    command = explained(user, "database or disk is full", f"database_uri=sqlite:///{path}/data.db")
     assert (path / "others").read_bytes() == b"x" * 14_000
     disk("1m")
     finish(user, command)

@@ -128,7 +128,7 @@ def compare_and_update(project: Project, temporary: Path) -> None:
 
     difference = project.succeed("uvx", "cruft", "diff")
     assert "price" in difference
-    for name in (".env", "uv.lock", "LICENSE", "migrations/", "bin/", "instance"):
+    for name in (".env", "uv.lock", "LICENSE", "migrations/", "bin/setup", "instance"):
         assert f"/{name}" not in difference.replace(".env.example", "")
     assert difference.startswith("diff --git")
 

@@ -54,7 +54,7 @@ class SetUpError(Exception):
 
 
 class DatabaseMissing(SetUpError):
-    """The server has no database of this name, and isn't on this machine."""
+    """The server, which is another machine, has no database of this name."""
 
 
 def main(create_database: bool = False) -> int:
@@ -105,7 +105,7 @@ def report_error(error: BaseException) -> None:
     print(f"\n{str(error) or 'Interrupted.'}")
     command = retry_command()
     if isinstance(error, DatabaseMissing):
-        print("It is on another machine. To create it there, run:")
+        print("On another machine, a database is created only on request. To finish, run:")
         command += f" {CREATE_DATABASE}"
     else:
         print("The project is written, but not set up. To finish, run:")
@@ -119,7 +119,7 @@ def exclusive_lock() -> Iterator[None]:
     Raises:
         SetUpError: Another process does.
     """
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # it has no flock
         yield
         return
     import fcntl

@@ -346,8 +346,6 @@ def test_the_description_names_every_operation(client: FlaskClient) -> None:
     description = client.get("/api/openapi.json").json
     assert description is not None
 
-    page = client.get("/api/docs").text
-
     assert description["openapi"].startswith("3.1")
     assert {path: set(item) - {"parameters"} for path, item in description["paths"].items()} == {
         "/api/notes": {"get", "post"},

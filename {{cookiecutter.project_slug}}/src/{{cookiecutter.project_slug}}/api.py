@@ -32,11 +32,8 @@ class ProblemSchema(Schema):
     title = fields.String(required=True)
     status = fields.Integer(required=True)
     detail = fields.String(required=True)
-    instance = fields.String(required=True, metadata={"description": "The path of the request."})
-    errors = fields.List(
-        fields.Dict(keys=fields.String(), values=fields.String()),
-        metadata={"description": "Of each invalid value, the parameter or pointer, and a detail."},
-    )
+    instance = fields.String(required=True)
+    errors = fields.List(fields.Dict(fields.String(), fields.String()))
 
 
 class Parser(FlaskParser):

@@ -26,14 +26,6 @@ LINES = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
 TITLE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
 TAG = r"^[^\x00-\x1f\x7f,]*[^\s\x00-\x1f\x7f\x85\ufeff,][^\x00-\x1f\x7f,]*$"
 
-NOTE_ID = {"note_id": "$response.body#/id"}
-NOTE_VERSION = NOTE_ID | {"If-Match": "$response.header.ETag"}
-LINKS = {
-    "read": {"operationId": "getNote", "parameters": NOTE_ID},
-    "replace": {"operationId": "replaceNote", "parameters": NOTE_VERSION},
-    "delete": {"operationId": "deleteNote", "parameters": NOTE_VERSION},
-}
-
 blueprint = Blueprint("api_notes", __name__, url_prefix="/api/notes", description="Notes with tags")
 
 
@@ -118,7 +110,7 @@ def index(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 @blueprint.etag
 @blueprint.arguments(NoteSchema)
 @blueprint.response(201, NoteSchema, headers={"Location": {"schema": {"type": "string"}}})
-@blueprint.doc(operationId="createNote", responses={201: {"links": LINKS}})
+@blueprint.doc(operationId="createNote")
 def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
     """Create a note."""
     queries.save_note(note := Note(), **values)
