@@ -227,7 +227,7 @@ def test_without_accounts_nothing_of_them_is_left(bake: Bake) -> None:
         return {
             word.lower()
             for path in text_files(project)
-            if path.name != "set_up.py"
+            if path.name != "rapidoc-min.js"  # of a library
             for line in [str(path.relative_to(project)), *path.read_text("utf-8").splitlines()]
             for word in TRACES.findall(line)
         }

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
-from flask import Flask
+from flask import Flask, session
 from flask.testing import FlaskClient
-from flask_security import hash_password
+from flask_security import hash_password, login_user
 from sqlalchemy import select
 
 from {{ cookiecutter.project_slug }}.accounts.models import Account
@@ -29,13 +27,14 @@ def log_in(app: Flask, email: str) -> FlaskClient:
     client = app.test_client()
     with app.test_request_context():
         account = db.session.scalars(select(Account).where(Account.email == email)).one()
-        key = account.begin_session()
+        login_user(account)
 {%- if "api" in cookiecutter.interface %}
         from {{ cookiecutter.project_slug }}.accounts.tokens import create_token
 
         client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {create_token(account, 'tests')}"
 {%- endif %}
         db.session.commit()
-    with client.session_transaction() as session:
-        session.update(_user_id=key, _fresh=True, fs_paa=time.time())
+        values = dict(session)
+    with client.session_transaction() as session_of_client:
+        session_of_client.update(values)
     return client

@@ -98,15 +98,3 @@ def test_a_query_that_waits_too_long_is_given_up(migrated_app: Flask, new_app: N
         assert waiting.test_client().get("/writes").status_code == 503
         other.rollback()
     assert waiting.test_client().get("/writes").text == "written"
-
-
-def test_after_a_failover_the_application_connects_again(new_app: NewApp) -> None:
-    def refuse(*arguments: object) -> None:
-        raise sqlite3.OperationalError(1290, "The server is running with the --read-only option")
-
-    with new_app(SQLALCHEMY_DATABASE_URI="sqlite://").app_context():
-        event.listen(db.engine, "do_execute", refuse)
-        with pytest.raises(OperationalError) as error:
-            db.session.execute(text("SELECT 1"))
-
-    assert error.value.connection_invalidated
