@@ -69,10 +69,9 @@ def ensure_database_exists(create: bool, console: TextIO) -> None:
     Raises:
         SystemExit: It can't be used.
     """
+    import flask_safe_migrations as migrations
     from flask import current_app
     from sqlalchemy import make_url
-
-    import flask_safe_migrations as migrations
 
     engine = current_app.extensions["sqlalchemy"].engine
     url = make_url(current_app.config.get("MIGRATION_DATABASE_URL") or engine.url)
