@@ -1,17 +1,25 @@
 """How gunicorn serves the application: https://gunicorn.org/reference/settings/.
 
-It reads the environment, not .env. More settings can be given in GUNICORN_CMD_ARGS.
+More settings can be given in GUNICORN_CMD_ARGS.
 """
 
 import os
+import sys
 
-wsgi_app = "{{ cookiecutter.project_slug }}.wsgi:app"
+from {{ cookiecutter.project_slug }}.config import ConfigurationError, load_config
+
+try:
+    config = load_config()
+except ConfigurationError as error:
+    sys.exit(f"Error: {error.message}")  # here, because workers would start again and again
+
+wsgi_app = "{{ cookiecutter.project_slug }}:create_app()"
 # An address for PORT, an address with its port, or a socket such as unix:/run/{{ cookiecutter.project_slug }}.sock.
 address = os.environ.get("BIND") or "127.0.0.1"
 bind = address if ":" in address else f"{address}:{os.environ.get('PORT') or 8000}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 # Of each worker. While one waits for the database, another works; each has a connection.
-threads = int(os.environ.get("WEB_THREADS") or 4)
+threads = config.WEB_THREADS
 # Seconds in which a worker has to give a sign of life, and to finish its requests when it ends.
 timeout = 60
 graceful_timeout = 30

@@ -148,10 +148,10 @@ def test_the_initial_revision_serves_every_database(
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("sqlite:////no/such/app.db", "Make its folder, /no/such"),
+        ("sqlite:////no/such/app.db", "Create its folder, /no/such"),
         ("postgresql+psycopg://h/d", "driver can't be imported"),
-        ("magic://h/d", "which SQLAlchemy doesn't know"),
-        ("nonsense", "can't be read as a database URL"),
+        ("magic://h/d", "The driver of magic"),
+        ("nonsense", "It can't be read"),
         ("sqlite+aiosqlite:///x.db", "an asynchronous driver"),
     ],
 )

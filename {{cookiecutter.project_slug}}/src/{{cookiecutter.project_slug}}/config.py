@@ -1,6 +1,7 @@
 """The settings: read from the environment or `.env`, and checked when the application starts."""
 
 import logging
+import re
 {%- if cookiecutter.accounts == "yes" %}
 from contextlib import suppress
 from functools import partial
@@ -39,7 +40,7 @@ def load_config() -> SimpleNamespace:
     """
     env = Env(eager=False)
     env.add_parser("database_url", _parse_database_url)
-    env.add_parser("hosts", _parse_hosts)
+    env.add_parser("hosts", lambda text: text.replace(",", " ").split() or None)
     seconds = validate.Range(0, 1_000_000, max_inclusive=False)
     try:
         env.read_env(ENV_FILE, recurse=False)
@@ -105,29 +106,19 @@ def _check_secret_key(key: str) -> None:
         )
 
 
-def _parse_hosts(text: str) -> list[str] | None:
-    return text.replace(",", " ").split() or None  # None: each host is trusted
-
-
 def _parse_database_url(value: str, *, required: bool = True) -> URL | None:
-    """Check a URL. The messages leave it out: it may hold a password."""
+    """Check a URL and its driver. The messages leave the URL out: it may hold a password."""
     if not value and not required:
         return None
-    if value.startswith("postgres://"):  # as some hosting services write it
-        value = value.replace("postgres://", "postgresql+psycopg://", 1)
     try:
-        url = make_url(value)
+        url = make_url(re.sub("^postgres:", "postgresql+psycopg:", value))  # of hosting services
         if url.get_dialect().is_async:
             raise ValidationError(
                 f"{url.drivername} is an asynchronous driver, which Flask-SQLAlchemy can't use. Use"
                 " a synchronous one, as in postgresql+psycopg:// or mysql+pymysql://."
             )
         url.get_dialect().import_dbapi()
-    except NoSuchModuleError:
-        raise ValidationError(
-            f"SQLAlchemy doesn't know {url.drivername}. Correct it, or install what provides it."
-        ) from None
-    except ImportError as error:
+    except (ImportError, NoSuchModuleError) as error:
         raise ValidationError(
             f"The driver of {url.drivername} can't be imported: {error}. Install its package:"
             " pymysql for mysql+pymysql://, psycopg[binary] for postgresql+psycopg://."

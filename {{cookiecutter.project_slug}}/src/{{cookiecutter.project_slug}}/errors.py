@@ -42,14 +42,10 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> Response:
     Raises:
         DBAPIError: The database refuses the statement.
     """
-    if isinstance(error, exc.DBAPIError) and error.statement and not _is_temporary(error):
-        raise error
+    if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
+        if not any(map(TEMPORARY.fullmatch, get_error_codes(error.orig))):
+            raise error
     current_app.logger.error("No database for %s %s", request.method, request.path, exc_info=error)
     return handle_http_exception(
         ServiceUnavailable("The database is unavailable. Try again in a minute.", retry_after=60)
     )
-
-
-def _is_temporary(error: exc.DBAPIError) -> bool:
-    codes = get_error_codes(error.orig)
-    return error.connection_invalidated or any(map(TEMPORARY.fullmatch, codes))

@@ -38,7 +38,8 @@ class RedactingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without secrets."""
-        text = PASSWORD_IN_URL.sub(_redact_password, self._formatter.format(record))
+        text = self._formatter.format(record)
+        text = PASSWORD_IN_URL.sub(lambda url: f"{url[1]}***@" if url[2] else url[0], text)
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
@@ -64,10 +65,6 @@ def init_app(app: Flask) -> None:
         logging.getLogger(name).addFilter(_drop_noise)
     app.before_request(_start_timer)
     app.after_request(_log_request)
-
-
-def _redact_password(match: re.Match[str]) -> str:
-    return f"{match[1]}***@" if match[2] else match[0]
 
 
 def _get_secrets(app: Flask) -> set[str]:

@@ -92,7 +92,6 @@ class NotesQuerySchema(Schema):
 @blueprint.get("")
 @blueprint.arguments(NotesQuerySchema, location="query")
 @blueprint.response(200, NotesSchema, headers={"Link": {"schema": {"type": "string"}}})
-@blueprint.doc(operationId="listNotes")
 def index(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """List the notes, the newest first."""
     limit = query["limit"]
@@ -107,7 +106,6 @@ def index(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 @blueprint.etag
 @blueprint.arguments(NoteSchema)
 @blueprint.response(201, NoteSchema, headers={"Location": {"schema": {"type": "string"}}})
-@blueprint.doc(operationId="createNote")
 def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
     """Create a note."""
     queries.save_note(note := new_note(), **values)
@@ -120,14 +118,13 @@ def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
 class NoteView(MethodView):
     @blueprint.response(200, NoteSchema)
     @blueprint.alt_response(304, "NOT_MODIFIED")
-    @blueprint.doc(operationId="getNote", parameters=["IF_NONE_MATCH"])
+    @blueprint.doc(parameters=["IF_NONE_MATCH"])
     def get(self, note_id: int) -> Note:
         """Read a note."""
         return _get_or_404(note_id)
 
     @blueprint.arguments(NoteSchema)
     @blueprint.response(200, NoteSchema)
-    @blueprint.doc(operationId="replaceNote")
     def put(self, values: dict[str, Any], note_id: int) -> Note:
         """Replace a note. What is left out becomes empty."""
         note = _get_or_404(note_id)
@@ -136,7 +133,6 @@ class NoteView(MethodView):
         return note
 
     @blueprint.response(204)
-    @blueprint.doc(operationId="deleteNote")
     def delete(self, note_id: int) -> None:
         """Delete a note."""
         note = _get_or_404(note_id)
