@@ -92,7 +92,11 @@ def init_app(app: Flask) -> None:
         OPENAPI_RAPIDOC_PATH="docs",
         OPENAPI_RAPIDOC_URL="../static/rapidoc/rapidoc-min.js",
         # https://rapidocweb.com/api.html; its fonts would come from another site
-        OPENAPI_RAPIDOC_CONFIG={"load-fonts": "false", "render-style": "view", "show-header": "false"},
+        OPENAPI_RAPIDOC_CONFIG={
+            "load-fonts": "false",
+            "render-style": "view",
+            "show-header": "false",
+        },
     )
     app.extensions["api"] = Api(app)
 {%- if cookiecutter.accounts == "yes" %}
