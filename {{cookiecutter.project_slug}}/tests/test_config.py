@@ -121,8 +121,7 @@ def test_a_weak_key_is_refused_outside_development(
         load_config()
 
     monkeypatch.setenv("FLASK_DEBUG", "1")
-    settings = load_config()
-    assert settings.SECRET_KEY == key
+    assert key == load_config().SECRET_KEY
 
 
 def test_an_empty_key_is_refused_in_development_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from conftest import NewApp
 from flask import Flask, g
-from sqlalchemy import event, make_url, text
+from sqlalchemy import make_url, text
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import OperationalError
 
 from {{ cookiecutter.project_slug }}.database import NO_LIMIT, UtcDateTime, db, get_connect_args
 
@@ -98,3 +96,8 @@ def test_a_query_that_waits_too_long_is_given_up(migrated_app: Flask, new_app: N
         assert waiting.test_client().get("/writes").status_code == 503
         other.rollback()
     assert waiting.test_client().get("/writes").text == "written"
+
+
+def test_a_database_in_memory_can_be_used(new_app: NewApp) -> None:
+    with new_app(SQLALCHEMY_DATABASE_URI="sqlite://").app_context():
+        assert db.session.scalar(text("SELECT 1")) == 1
