@@ -91,10 +91,9 @@ def init_app(app: Flask) -> None:
         OPENAPI_URL_PREFIX=PREFIX,
         OPENAPI_RAPIDOC_PATH="docs",
         OPENAPI_RAPIDOC_URL="../static/rapidoc/rapidoc-min.js",
-        # https://rapidocweb.com/api.html
+        # https://rapidocweb.com/api.html; its fonts would come from another site
         OPENAPI_RAPIDOC_CONFIG={
-            "allow-server-selection": "false",
-            "load-fonts": "false",  # from another site
+            "load-fonts": "false",
             "render-style": "view",
             "show-header": "false",
         },

@@ -6,6 +6,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import Conflict
 
 from .. import errors
+from ..database import db
 from . import new_note, queries, visible_notes
 from .forms import NoteForm
 from .models import MAX_ID, Note
@@ -19,6 +20,7 @@ blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="t
 @blueprint.errorhandler(StaleDataError)
 def handle_stale_data(error: StaleDataError) -> ResponseReturnValue:
     """Answer 409: another request has changed the note since this one read it."""
+    db.session.rollback()
     return errors.handle_http_exception(Conflict("Somebody has changed it. Go back and reload."))
 
 
