@@ -24,9 +24,8 @@ from .config import MIGRATIONS
 
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 10  # seconds that a request waits for a connection
-NO_LIMIT = 2_000_000  # seconds, 23 days: in milliseconds, PostgreSQL takes little more
-# What a server that takes no writes answers: it was the primary until a failover.
-READ_ONLY = {"25006", "1290", "1792", "1836"}
+NO_LIMIT = 2_000_000  # seconds; in milliseconds, PostgreSQL takes little more
+READ_ONLY = {"25006", "1290", "1792", "1836"}  # errors of a server that takes no writes
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +83,15 @@ migrate = SafeMigrate(db=db, directory=MIGRATIONS)
 def init_app(app: Flask) -> None:
     """Connect the application to its database."""
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
-    options = {"connect_args": get_connect_args(app.config, url), "pool_pre_ping": True}
+    options: dict[str, Any] = {
+        "connect_args": get_connect_args(app.config, url),
+        "hide_parameters": not app.debug,  # in the log
+        "pool_pre_ping": True,
+    }
     if not is_in_memory(url):
-        # A connection for each thread, and one for /readyz. If none is free, the answer is 503.
-        options |= {"pool_size": app.config["WEB_THREADS"] + 1, "max_overflow": 0}
-        options |= {"pool_timeout": POOL_TIMEOUT}
+        # A connection for each thread, and one for /readyz. Where none is free, the answer is 503.
+        options["pool_size"] = app.config["WEB_THREADS"] + 1
+        options |= {"max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     db.init_app(app)
     app.teardown_appcontext(_end_session)  # before that of Flask-SQLAlchemy
@@ -100,12 +103,11 @@ def init_app(app: Flask) -> None:
 
 
 def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
-    """Return the options of the driver: limits of time, but for those in the URL."""
+    """Return the options of the driver, except those in the URL."""
     seconds = config["QUERY_TIMEOUT"] or NO_LIMIT
     limits = f"lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
     options: dict[str, dict[str, Any]] = {
-        # https://docs.python.org/3/library/sqlite3.html#sqlite3.connect. Without an isolation
-        # level, the driver leaves BEGIN to us, and savepoints work:
+        # The driver leaves BEGIN to us, so that savepoints work:
         # https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
         "pysqlite": {"timeout": seconds, "isolation_level": None},
         # https://www.postgresql.org/docs/current/libpq-connect.html
@@ -123,16 +125,22 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
     }
     given = options.get(url.get_driver_name(), {})
     if config["MIGRATION_DATABASE_URL"] and given.pop("options", None):
-        # A pooler such as PgBouncer takes no such options, and may use another session for each
-        # transaction: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
+        # A pooler takes no options, and gives each transaction another session:
+        # https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
         given["prepare_threshold"] = None
     return {name: value for name, value in given.items() if name not in url.query}
 
 
+def get_error_codes(error: BaseException | None) -> set[str]:
+    """Return the codes that the driver and the database give an error."""
+    codes = [getattr(error, name, None) for name in ("sqlstate", "sqlite_errorname")]
+    codes += getattr(error, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
+    return {str(code) for code in codes}
+
+
 def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    """Have readers and a writer not wait for each other: https://sqlite.org/pragma.html."""
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        connection.cursor().execute(f"PRAGMA {pragma}")
+        connection.cursor().execute(f"PRAGMA {pragma}")  # https://sqlite.org/pragma.html
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
@@ -146,16 +154,9 @@ def _begin_on_sqlite(connection: Connection) -> None:
 
 
 def _leave_read_only_server(context: ExceptionContext) -> None:
-    """Connect again after a failover, for the connections of the pool lead to the old primary."""
+    """Connect again: after a failover, the connections of the pool lead to the old primary."""
     if get_error_codes(context.original_exception) & READ_ONLY:
         context.is_disconnect = True
-
-
-def get_error_codes(error: BaseException | None) -> set[str]:
-    """Return the codes that the driver and the database give the error."""
-    codes = [getattr(error, name, None) for name in ("sqlstate", "sqlite_errorname")]
-    codes += getattr(error, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
-    return {str(code) for code in codes}
 
 
 def _end_session(error: BaseException | None) -> None:
