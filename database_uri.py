@@ -1,7 +1,7 @@
-"""Understands the answer to `database_uri`, without SQLAlchemy: cookiecutter's Python may not have it.
+"""Parses the answer to `database_uri`, without SQLAlchemy: cookiecutter's Python may not have it.
 
-What is accepted is a part of what SQLAlchemy reads, and is passed on as it was typed, but for the
-driver, which is named, and `$`, which is quoted.
+It accepts a part of what SQLAlchemy reads. The address is passed on as it was typed, but with the name
+of the driver, and with `$` quoted.
 https://docs.sqlalchemy.org/en/21/core/engines.html#database-urls
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
-# The packages that each driver needs. The first driver is what an address without one means.
+# The packages that each driver needs. An address without a driver means the first one.
 PSYCOPG = ("psycopg[binary]>=3.3.6",)
 PSYCOPG2 = ("psycopg2-binary>=2.9.10",)
 MYSQL = {
@@ -48,7 +48,7 @@ ASYNCHRONOUS = frozenset(
 EXAMPLE = "postgresql://user:password@localhost/my_app"
 SECRET = re.compile("pass|pwd|secret|token", re.IGNORECASE)
 
-# Everything printable, but for what separates the parts of an address and what can't be seen.
+# Every printable character that doesn't separate the parts of an address.
 TEXT = r"(?:%[0-9A-Fa-f]{2}|[^\s%:/?#\[\]@\"<>\\^`{|}])"
 ADDRESS = re.compile(
     rf"""
@@ -63,47 +63,52 @@ PATH = re.compile(r"(?:%[0-9A-Fa-f]{2}|[^%?#\"<>^`{|}])*")
 QUERY = re.compile(rf"(?:{TEXT}|[:/?])*")  # SQLAlchemy would take an @ for the end of a password
 
 
-class Refused(ValueError):
+class InvalidUri(ValueError):
     """The address can't be used. The text says why, and never quotes it: it may hold a password."""
 
 
 @dataclass(frozen=True)
 class DatabaseUri:
-    """An address that SQLAlchemy can read."""
+    """An address that SQLAlchemy can read.
+
+    Attributes:
+        full: With the password.
+        public: Without it.
+    """
 
     dialect: str
     driver: str
-    full: str  # with the password
-    public: str  # without
+    full: str
+    public: str
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """What the generated project depends on because of this address."""
+        """The requirements of the driver."""
         return DRIVERS[self.dialect][self.driver]
 
     @property
-    def tested(self) -> bool:
+    def is_tested(self) -> bool:
         """Whether this template's tests run on such a database."""
         return f"{self.dialect}+{self.driver}" in TESTED
 
 
 def parse(answer: str) -> DatabaseUri:
-    """Understand an address.
+    """Parse an address.
 
     Raises:
-        Refused: it can't be used.
+        InvalidUri: It can't be used.
     """
     if not answer.isprintable():
-        raise Refused("has a line break or an invisible character: type it on one line.")
+        raise InvalidUri("has a line break or an invisible character: type it on one line.")
     scheme, separator, rest = answer.partition("://")
     if not separator:
-        raise Refused(
-            f"is no address of a database: type one such as sqlite:///my_app.db or {EXAMPLE}."
+        raise InvalidUri(
+            f"is not the address of a database: type one such as sqlite:///my_app.db or {EXAMPLE}."
         )
     dialect, driver = _dialect_and_driver(scheme)
     address, question_mark, query = rest.partition("?")
     if not QUERY.fullmatch(query):
-        raise Refused(
+        raise InvalidUri(
             "has a special character after the ?: quote it, as %20 for a space or %40 for @."
         )
     if dialect in ("sqlite", "duckdb"):
@@ -119,7 +124,7 @@ def parse(answer: str) -> DatabaseUri:
     return DatabaseUri(
         dialect=dialect,
         driver=driver,
-        # python-dotenv would put the value of a variable in the place of ${...}.
+        # python-dotenv replaces ${...} by the value of a variable.
         full=f"{named}://{address}{question_mark}{query}".replace("$", "%24"),
         public=f"{named}://{public_address}{'?' if public_query else ''}{public_query}".replace(
             "$", "%24"
@@ -132,25 +137,27 @@ def _dialect_and_driver(scheme: str) -> tuple[str, str]:
     dialect = OTHER_NAMES.get(dialect, dialect)
     if driver in ASYNCHRONOUS:
         instead = next(iter(DRIVERS.get(dialect, {"psycopg": ()})))
-        raise Refused(
-            f"names an asynchronous driver, which Flask-SQLAlchemy can't use: take {dialect}+{instead}://."
+        raise InvalidUri(
+            f"names an asynchronous driver, which Flask-SQLAlchemy can't use: use {dialect}+{instead}://."
         )
     if dialect not in DRIVERS:
-        raise Refused(f"names no database that is known here: take one of {', '.join(DRIVERS)}.")
+        raise InvalidUri(f"names an unknown database: use one of {', '.join(DRIVERS)}.")
     if not plus:
         return dialect, next(iter(DRIVERS[dialect]))
     if driver not in DRIVERS[dialect]:
         known = ", ".join(f"{dialect}+{name}" if name else dialect for name in DRIVERS[dialect])
-        raise Refused(f"names no driver that is known for {dialect}: take one of {known}.")
+        raise InvalidUri(f"names an unknown driver for {dialect}: use one of {known}.")
     return dialect, driver
 
 
 def _check_path(address: str) -> None:
     if address and not address.startswith("/"):
-        raise Refused("needs three slashes before a file's name, as in sqlite:///my_app.db.")
+        raise InvalidUri(
+            "needs three slashes before the name of the file, as in sqlite:///my_app.db."
+        )
     if not PATH.fullmatch(address):
-        raise Refused(
-            "has a special character in the file's name: quote it, as %25 for a percent sign."
+        raise InvalidUri(
+            "has a special character in the name of the file: quote it, as %25 for a percent sign."
         )
 
 
@@ -158,23 +165,23 @@ def _check_address(dialect: str, address: str, query: str) -> str:
     """Return the address without its password."""
     match = ADDRESS.fullmatch(address)
     if not match:
-        raise Refused(
+        raise InvalidUri(
             "has a special character in the user, password, host or database: quote it, as %40 for @, %3A for"
             " :, %2F for /, %23 for # and %25 for a percent sign."
         )
     if match["port"] and not 0 < int(match["port"]) < 65536:
-        raise Refused("has a port that is none: take 1 to 65535.")
+        raise InvalidUri("has an invalid port: use 1 to 65535.")
     if match["ipv6"]:
         try:
             ipaddress.IPv6Address(match["ipv6"])
         except ValueError:
-            raise Refused("has brackets with no IPv6 address in them, such as [::1].") from None
+            raise InvalidUri(
+                "has no IPv6 address in its brackets: write one such as [::1]."
+            ) from None
     if dialect in ("postgresql", "mysql", "mariadb", "cockroachdb"):
         elsewhere = re.search(r"(^|&)(dbname|service|database)=", query)
         if not (match["database"] or elsewhere):
-            raise Refused(
-                f"names a server but no database on it: end it with one, as in {EXAMPLE}."
-            )
+            raise InvalidUri(f"names a server, but no database on it: add one, as in {EXAMPLE}.")
     if match["password"] is None:
         return address
     return address[: match.start("password") - 1] + address[match.end("password") :]

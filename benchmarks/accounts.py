@@ -98,7 +98,7 @@ def serve() -> dict[str, float]:
                 email=KNOWN, password=PASSWORD
             )
             datastore.commit()
-            key, token = account.begin_session(), tokens.make(account, "benchmark")
+            key, token = account.begin_session(), tokens.create_token(account, "benchmark")
             db.session.commit()
             owner = {"owner_id": account.id}
         with client.session_transaction() as session:

@@ -43,10 +43,11 @@ from factories import make_note
 from my_app import create_app
 from my_app.database import db
 from my_app.notes import queries
+from my_app.notes.access import visible_notes
 
 
 @pytest.fixture
-def made_anew(settings):
+def recreated(settings):
     app = create_app(settings)
     with app.app_context():
         db.create_all()
@@ -61,9 +62,9 @@ def made_anew(settings):
 def test_note(number, {fixture}):
     make_note({fixture}, f"Note {{number}}")
     with {fixture}.app_context():
-        assert [note.title for note in queries.find(limit=10)] == [f"Note {{number}}"]
+        assert [note.title for note in queries.list_notes(visible_notes(), limit=10)] == [f"Note {{number}}"]
 """
-SIDES = {"undone": "app", "made anew": "made_anew"}
+SIDES = {"undone": "app", "recreated": "recreated"}
 
 Times = defaultdict[int, dict[str, list[float]]]
 
@@ -111,10 +112,10 @@ def run_tests(project: Path, number: int, fixture: str) -> float:
 
 
 def add(database: str, tests: str, sided: dict[str, list[float]], found: Ratios) -> None:
-    undone, made_anew = (sided[side] for side in SIDES)
-    ratio = ratios(undone, made_anew)
+    undone, recreated = (sided[side] for side in SIDES)
+    ratio = ratios(undone, recreated)
     found[f"tests: {tests}"][database] = ratio
-    row(database, tests, *(summary(numbers) for numbers in (undone, made_anew, ratio)))
+    row(database, tests, *(summary(numbers) for numbers in (undone, recreated, ratio)))
 
 
 if __name__ == "__main__":

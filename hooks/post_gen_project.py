@@ -1,99 +1,89 @@
-"""Finishes what cookiecutter has just written: the secrets, the set-up, and what comes next."""
+"""Removes the files that were not chosen, and sets the project up: cookiecutter runs this at the end."""
 
 # {% raw %}
 from __future__ import annotations
 
 import sys
 
-sys.path.pop(0)  # the folder of this script, which is the system's one for temporary files
+sys.path.pop(0)  # the folder of this script, which is the system's folder for temporary files
 
 import json
 import os
-import secrets
 import shutil
 from pathlib import Path
 from typing import Any
 
-# What belongs to an interface, and is there only where it was chosen.
+# The files of each interface.
 PAGES = """
-    src/{package}/home.py
+    src/{package}/pages.py
     src/{package}/notes/forms.py
     src/{package}/notes/pages.py
     src/{package}/notes/templates
     src/{package}/templates/base.html
     src/{package}/templates/error.html
     src/{package}/templates/home.html
-    src/{package}/templates/pending.html
     tests/forms.py
     tests/test_home.py
     tests/test_note_pages.py
 """
 API = """
     src/{package}/api.py
-    src/{package}/api_docs.py
     src/{package}/notes/api.py
-    src/{package}/templates/api_docs.html
+    src/{package}/static/rapidoc
     tests/test_api.py
 """
 
-# Of accounts, and of what their API has.
+# The files of accounts, and of their tokens for the API.
 ACCOUNTS = """
     src/{package}/accounts
     tests/test_accounts.py
-    tests/account_fixtures.py
+    tests/account_factories.py
     tests/test_mail.py
     tests/test_tokens.py
 """
 TOKENS = """
-    src/{package}/accounts/forms.py
     src/{package}/accounts/tokens.py
     src/{package}/accounts/templates/accounts/tokens.html
     tests/test_tokens.py
 """
 
-# Likewise of a kind of continuous integration.
+# The files of each continuous integration.
 CI = {"github": ".github", "gitlab": ".gitlab-ci.yml"}
-# Databases that the dev container and compose.yaml have a server of.
+# Databases for which the dev container starts a server.
 SERVERS = ("postgresql", "mysql", "mariadb")
 
 
 def main(context: dict[str, Any]) -> int:
-    """Return the exit code for the process.
+    """Return the exit code of the process.
 
-    It is 0 even where the set-up could not be finished, for cookiecutter would delete the project;
-    with SET_UP_STRICT=1 in the environment, for CI, it is 1 then.
+    It is 0 even where the set-up failed, because cookiecutter would delete the project. With
+    SET_UP_STRICT=1 in the environment, for CI, it is 1 then.
     """
     project = Path.cwd()
     (project / ".being_written").unlink(missing_ok=True)
     remove_unchosen(project, context)
     if context["__set_up_now"] == "done":
-        return 0  # the project is elsewhere: cruft compares what is written
-    # The answers hold it without its password: cookiecutter records them.
-    full = os.environ.pop("COOKIECUTTER_FLASK_MIGRATE_DATABASE_URI", None)
-    write_env(project / ".env", full or context["database_uri"])
-
-    sys.path.insert(0, str(project))
+        return 0  # the project is elsewhere: cruft renders it again to compare it
+    sys.path.insert(0, str(project / "bin"))
     sys.dont_write_bytecode = True
-    import set_up
+    import setup
 
-    set_up.write_to_any_console()
-    started_in = Path(os.environ.get("PWD", project.parent))
+    os.environ.setdefault("PWD", str(project.parent))  # the folder of the user's shell
+    setup.replace_unknown_characters()
     if context["__set_up_now"] != "yes":
-        print(f"\nThe project is written. To set it up, run:\n\n  {set_up.again(started_in)}\n")
+        print(f"\nThe project is written. To set it up, run:\n\n  {setup.retry_command()}\n")
         return 0
-    set_up.end_with_parent()
+    setup.exit_with_parent()
     print(f"\nSetting up {context['project_name']}\n", flush=True)
-    if os.environ.get("SET_UP_STRICT") == "1":
-        try:
-            set_up.set_up()
-        except (set_up.SetUpError, OSError, KeyboardInterrupt) as error:
-            print(
-                f"\n{str(error) or 'Interrupted.'}\n\nThe project is not kept, because of SET_UP_STRICT=1.\n",
-                flush=True,
-            )
-            return 1
-    else:
-        set_up.main(started_in)
+    if os.environ.get("SET_UP_STRICT") != "1":
+        setup.main()
+        return 0
+    try:
+        setup.set_up()
+    except (setup.SetUpError, OSError, KeyboardInterrupt) as error:
+        print(f"\n{str(error) or 'Interrupted.'}\n")
+        print("The project is not kept, because of SET_UP_STRICT=1.\n", flush=True)
+        return 1
     return 0
 
 
@@ -112,30 +102,6 @@ def remove_unchosen(project: Path, context: dict[str, Any]) -> None:
     for file in files:
         path = project / file
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def write_env(path: Path, database_url: str) -> None:
-    """Write the file that holds the secrets, readable by its owner alone; keep one that is there."""
-    lines = {
-        "FLASK_DEBUG": "1",  # this machine is where the project is developed
-        "SECRET_KEY": secrets.token_hex(32),
-        "DATABASE_URL": database_url,
-    }
-    if database_url.startswith(SERVERS):
-        lines["DATABASE_PASSWORD"] = secrets.token_hex(16)  # of the database in compose.yaml
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write("# Secrets of this machine: never to be committed. .env.example says more.\n")
-        file.writelines(f"{name}={quoted(value)}\n" for name, value in lines.items())
-
-
-def quoted(value: str) -> str:
-    """The value in single quotes, as python-dotenv reads them."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ IDENTITY = {
 }
 
 Bake = Callable[..., Path]
-pytest_plugins = ["browser"]  # the fixtures of the tests with a browser
+pytest_plugins = ["apps", "browser"]  # their fixtures
 
 # Of the machine's environment, what a new user's shell would not have.
 UNUSUAL = re.compile(
@@ -290,7 +290,11 @@ def keep_compiled(folder: Path, uv_cache: Path) -> None:
             for line in record.read_text(encoding="utf-8").splitlines():
                 name = line.partition(",")[0]
                 compiled = Path(importlib.util.cache_from_source(name))
-                if name.endswith(".py") and (site / compiled).exists():
+                if (
+                    name.endswith(".py")
+                    and (site / compiled).exists()
+                    and (archive / name).exists()
+                ):
                     target = archive / compiled
                     target.parent.mkdir(exist_ok=True)
                     with suppress(FileExistsError):

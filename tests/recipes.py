@@ -1,4 +1,4 @@
-"""Follows the recipes of docs/: does what their blocks say, and holds what is printed against them."""
+"""Follows the recipes of docs/: does what their blocks say, and compares what is printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def sections_of(page: Path) -> dict[str, list[tuple[str, str]]]:
-    """The blocks of each section of a page: (language, text)."""
+    """Return the blocks of each section of a page: (language, text)."""
     parts = re.split(r"^##+ ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     return {
         title: BLOCK.findall(rest) for title, _, rest in (part.partition("\n") for part in parts)
@@ -23,9 +23,9 @@ SECTIONS = sections_of(TEMPLATE / "docs" / "migrations.md")
 
 
 def follow(project: Project, title: str) -> Iterator[str]:
-    """Do what the blocks of a section say, and give the output of each command.
+    """Do what the blocks of a section say, and yield the output of each command.
 
-    The text that follows a command is what it prints. One that begins with "Error" fails.
+    A block of text is what the command before it prints. If it begins with "Error", the command fails.
     """
     blocks = SECTIONS[title]
     for number, (language, block) in enumerate(blocks):
@@ -52,12 +52,12 @@ def finish(project: Project, *titles: str) -> str:
 
 
 def pattern(quoted: str) -> str:
-    """An expression for a quoted text, which may be wrapped and have gaps, written "…"."""
+    """Return a pattern for a quoted text, which may be wrapped and have gaps, written "…"."""
     return ".*?".join(re.escape(part) for part in " ".join(quoted.split()).split("…"))
 
 
 def edit(project: Project, block: str) -> None:
-    """Replace lines of a file: those with a minus are there, and those with a plus are not yet."""
+    """Replace the lines of a file that have a minus by those that have a plus."""
     name, *lines = block.splitlines()
     assert {line[0] for line in lines} <= set(" +-")
     old = "".join(f"{line[1:]}\n" for line in lines if line[0] in " -")
@@ -68,7 +68,7 @@ def edit(project: Project, block: str) -> None:
 
 
 def write(project: Project, block: str) -> None:
-    """Write a new file, or what a revision does into the file of that revision."""
+    """Write a new file, or the body of a revision into its file."""
     name, _, code = block.partition("\n")
     name = name.removeprefix("# ")
     if name.startswith("migrations/"):

@@ -57,7 +57,7 @@ class Server:
         return f"t_{secrets.token_hex(6)}"
 
     def name_to_drop(self) -> str:
-        """A name for a database that is dropped in the end, whoever makes it."""
+        """Return a name for a database that is dropped in the end, even if another process makes it."""
         name = self.new_name()
         self.made.append(name)
         return name

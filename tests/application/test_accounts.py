@@ -1,4 +1,4 @@
-"""Accounts on real servers: many at once, many guesses, and a project that turns them on later."""
+"""Test accounts on real servers: many requests at once, and many guesses."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ GUESSES = 10_000 if os.environ.get("ROUNDS") else 1_000
 
 @pytest.fixture(scope="module")
 def project(new_user: Callable[[], User]) -> Project:
-    """A project with accounts, whose database is named by each test."""
+    """Return a project with accounts. Each test sets its database."""
     return new_user().project("accounts=yes")
 
 
 @pytest.fixture
-def elsewhere(project: Project, new_uri: Callable[[str], str]) -> Callable[..., Project]:
-    """A function that gives the project on a new database of a kind, with settings for production."""
+def deploy(project: Project, new_uri: Callable[[str], str]) -> Callable[..., Project]:
+    """Return a function that configures the project for production, on a new database."""
 
     def place(kind: str, **settings: str) -> Project:
         settings |= {
@@ -49,7 +49,7 @@ def elsewhere(project: Project, new_uri: Callable[[str], str]) -> Callable[..., 
 
 @contextmanager
 def serve(project: Project, **settings: str) -> Iterator[int]:
-    """The port of gunicorn, on a database that has been prepared."""
+    """Serve the project by gunicorn on a prepared database, and return the port."""
     project = Project(project.path, {**project.env, **settings})
     project.succeed("uv", "run", *DRIVERS, "flask", "db", "prepare")
     with project.listen(*DRIVERS, "gunicorn") as port:
@@ -58,7 +58,7 @@ def serve(project: Project, **settings: str) -> Iterator[int]:
 
 
 class Visitor:
-    """A browser that fills in one form, again and again."""
+    """A browser that sends one form repeatedly."""
 
     def __init__(self, port: int, path: str) -> None:
         self.port, self.path = port, path
@@ -86,13 +86,13 @@ class Visitor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_of_many_who_register_an_address_at_once_one_gets_the_account(
-    kind: str, elsewhere: Callable[..., Project]
+def test_many_registrations_of_an_address_at_once_make_one_account(
+    kind: str, deploy: Callable[..., Project]
 ) -> None:
-    project = elsewhere(kind)
+    project = deploy(kind)
     values = {"email": "ann@example.com", "password": PASSWORD, "password_confirm": PASSWORD}
 
-    with serve(project, WEB_THREADS="8") as port:  # nobody has to wait for another's end
+    with serve(project, WEB_THREADS="8") as port:  # no visitor waits for another
         visitors = [Visitor(port, "/accounts/register") for _ in range(8)]
         with ThreadPoolExecutor(len(visitors)) as pool:
             answers = list(pool.map(lambda visitor: visitor.send(**values), visitors))
@@ -106,7 +106,7 @@ def test_of_many_who_register_an_address_at_once_one_gets_the_account(
 HOSTILE_FORMS = """
 import pytest
 from forms import Form
-from test_accounts import ANN, LOOKALIKES, accounts, outbox, register, visitor
+from test_accounts import ANN, LOOKALIKES, list_addresses, outbox, register, visitor
 from werkzeug.datastructures import MultiDict
 
 # Missing, hostile and repeated.
@@ -128,23 +128,23 @@ def test_refused(app, client, visitor, outbox, path):
         data = dict.fromkeys(fields, values) | {"csrf_token": (token,)}
         answer = browser.post(f"/accounts/{path}", data=MultiDict(data))
         assert answer.status_code in (200, 302, 413), values
-    assert accounts(app) == [ANN]
+    assert list_addresses(app) == [ANN]
     assert outbox == []
 
-@pytest.mark.parametrize(("typed", "meant"), LOOKALIKES)
-def test_looks_alike(app, visitor, outbox, typed, meant):
+@pytest.mark.parametrize(("typed", "stored"), LOOKALIKES)
+def test_looks_alike(app, visitor, outbox, typed, stored):
     register(visitor, typed)
-    assert [message["To"] for message in outbox] == ([meant] if meant else [])
-    assert accounts(app) == ([ANN, meant] if meant not in ("", ANN) else [ANN])
+    assert [message["To"] for message in outbox] == ([stored] if stored else [])
+    assert list_addresses(app) == ([ANN, stored] if stored not in ("", ANN) else [ANN])
 """
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_form_takes_missing_hostile_or_repeated_values(
-    kind: str, elsewhere: Callable[..., Project]
+def test_forms_refuse_missing_hostile_and_repeated_values(
+    kind: str, deploy: Callable[..., Project]
 ) -> None:
-    """And of addresses that look alike. In each project this would make the tests slower."""
-    project = elsewhere(kind)
+    """Addresses that look alike are tried, too. In each project, this would slow down the tests."""
+    project = deploy(kind)
     path = project.path / "tests" / "test_hostile_forms.py"
     path.write_text(HOSTILE_FORMS)
     project.succeed("uv", "run", *DRIVERS, "pytest", "tests/test_hostile_forms.py")
@@ -153,7 +153,7 @@ def test_no_form_takes_missing_hostile_or_repeated_values(
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[str]:
-    """The address of a Redis of our own, which keeps nothing."""
+    """Start a Redis that stores nothing, and return its URL."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("needs redis-server")
@@ -165,7 +165,7 @@ def redis() -> Iterator[str]:
 
 
 def guess(port: int, number: int) -> Counter[int]:
-    """Try wrong passwords on one account, several at a time, and count the answers."""
+    """Send wrong passwords for one account, four at a time, and count the status codes."""
     visitors = [Visitor(port, "/accounts/login") for _ in range(4)]
 
     def try_some(visitor: Visitor) -> Counter[int]:
@@ -176,11 +176,11 @@ def guess(port: int, number: int) -> Counter[int]:
         return sum(pool.map(try_some, visitors), Counter())
 
 
-def test_many_wrong_passwords_are_hardly_ever_tried(
-    elsewhere: Callable[..., Project], redis: str
+def test_of_many_wrong_passwords_few_are_checked(
+    deploy: Callable[..., Project], redis: str
 ) -> None:
-    """Redis counts for both processes together."""
-    project = elsewhere("sqlite", RATELIMIT_STORAGE_URI=redis)
+    """With Redis, both processes count together."""
+    project = deploy("sqlite", RATELIMIT_STORAGE_URI=redis)
     with serve(project) as port:
         started = time.monotonic()
         answers = guess(port, GUESSES)
@@ -192,9 +192,9 @@ def test_many_wrong_passwords_are_hardly_ever_tried(
     assert answers[200] <= 10 * (minutes + 2)
 
 
-def test_while_redis_is_away_each_process_counts(elsewhere: Callable[..., Project]) -> None:
+def test_while_redis_is_unavailable_each_process_counts(deploy: Callable[..., Project]) -> None:
     nowhere = f"redis://127.0.0.1:{free_port()}/0"
-    project = elsewhere("sqlite", RATELIMIT_STORAGE_URI=nowhere)
+    project = deploy("sqlite", RATELIMIT_STORAGE_URI=nowhere)
     with serve(project) as port:
         answers = guess(port, 100)
 
@@ -202,7 +202,7 @@ def test_while_redis_is_away_each_process_counts(elsewhere: Callable[..., Projec
     assert answers[200] <= 2 * 20
 
 
-def test_a_revision_of_one_database_serves_every_database(
+def test_a_revision_works_on_every_database(
     user: User,
     new_uri: Callable[[str], str],
 ) -> None:
@@ -227,7 +227,7 @@ def test_without_accounts_nothing_of_them_is_left(bake: Bake) -> None:
         return {
             word.lower()
             for path in text_files(project)
-            if path.name != "set_up.py"
+            if path.name != "rapidoc-min.js"  # of a library
             for line in [str(path.relative_to(project)), *path.read_text("utf-8").splitlines()]
             for word in TRACES.findall(line)
         }

@@ -1,4 +1,4 @@
-"""Accounts in a real browser: from registering to a second factor and a passkey."""
+"""Test accounts in a real browser: registration, second factor, passkey, deletion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from conftest import Project, User, get
 from playwright.sync_api import Page, expect
 
 PASSWORD = "correct horse battery staple"  # noqa: S105
-# What a phone that knows its owner does: https://www.w3.org/TR/webauthn-3/#sctn-automation
+# A phone that verifies its owner: https://www.w3.org/TR/webauthn-3/#sctn-automation
 PHONE = {
     "protocol": "ctap2",
     "transport": "internal",
@@ -35,7 +35,7 @@ class Site:
     log: Path
 
     def links(self, address: str) -> list[str]:
-        """The links in the messages to an address, which are printed to the log."""
+        """Return the links in the messages to an address, which are printed to the log."""
         text = self.log.read_text(encoding="utf-8")
         return re.findall(rf"To {re.escape(address)}: .*\n(?:.*\n)*?.*(http://\S+)", text)
 
@@ -50,7 +50,7 @@ def site(new_user: Callable[[], User], tmp_path_factory: pytest.TempPathFactory)
 
 
 def code(key: str, steps: int = 0) -> str:
-    """The code of an authenticator app, some half minutes later: https://www.rfc-editor.org/rfc/rfc6238."""
+    """Return the code of an authenticator app, some half minutes later: https://www.rfc-editor.org/rfc/rfc6238."""
     counter = int(time.time()) // 30 + steps
     secret = base64.b32decode(key.replace("-", "").ljust(32, "="))
     digest = hmac.digest(secret, counter.to_bytes(8), "sha1")
@@ -61,7 +61,7 @@ def code(key: str, steps: int = 0) -> str:
 def register(page: Page, site: Site, address: str) -> None:
     page.goto("/")
     page.get_by_role("link", name="Log in").click()
-    page.get_by_role("link", name="I have no account yet").click()
+    page.get_by_role("link", name="Create an account").click()
     page.get_by_label("Email").fill(address)
     page.get_by_label("Password", exact=True).fill("too short")
     page.get_by_label("Retype").fill("too short")
@@ -93,7 +93,7 @@ def account(page: Page, link: str) -> None:
     page.get_by_role("main").get_by_role("link", name=link).click()
 
 
-def test_from_registering_to_a_second_factor(site: Site, browsing: Browsing) -> None:
+def test_registration_and_second_factor(site: Site, browsing: Browsing) -> None:
     page = browsing.open(site.port, "localhost")
     register(page, site, "ann@example.com")
     log_in(page, "ann@example.com")
@@ -110,9 +110,9 @@ def test_from_registering_to_a_second_factor(site: Site, browsing: Browsing) -> 
     key = page.locator("main code").inner_text()
     page.get_by_label("Code").fill(code(key))
     page.get_by_role("button", name="Turn it on").click()
-    expect(page.get_by_role("main")).to_contain_text("It is turned on")
+    expect(page.get_by_role("main")).to_contain_text("The second factor is turned on")
     page.get_by_role("link", name="recovery codes").click()
-    page.get_by_role("button", name="Make new ones").click()
+    page.get_by_role("button", name="Create new codes").click()
     recovery = page.locator("main code").first.inner_text()
 
     log_out(page)
@@ -135,7 +135,7 @@ def test_from_registering_to_a_second_factor(site: Site, browsing: Browsing) -> 
     expect(page.get_by_role("link", name="Milk")).to_be_visible()
 
 
-def test_a_passkey_takes_the_place_of_the_password(site: Site, browsing: Browsing) -> None:
+def test_a_passkey_replaces_the_password(site: Site, browsing: Browsing) -> None:
     page = browsing.open(site.port, "localhost")
     register(page, site, "ben@example.com")
     log_in(page, "ben@example.com")
@@ -146,7 +146,7 @@ def test_a_passkey_takes_the_place_of_the_password(site: Site, browsing: Browsin
     account(page, "Passkeys")
     page.get_by_label("Nickname").fill("phone")
     page.get_by_role("button", name="Add a passkey").click()
-    expect(page.get_by_role("listitem")).to_contain_text("phone, in place of the password")
+    expect(page.get_by_role("listitem")).to_contain_text("phone, instead of the password")
 
     log_out(page)
     page.get_by_role("link", name="Log in").click()
@@ -159,7 +159,7 @@ def test_a_passkey_takes_the_place_of_the_password(site: Site, browsing: Browsin
     expect(page.get_by_role("listitem")).to_have_count(0)
 
 
-def test_an_account_is_seen_to_and_deleted(site: Site, browsing: Browsing) -> None:
+def test_an_account_is_managed_and_deleted(site: Site, browsing: Browsing) -> None:
     page, other = (browsing.open(site.port, "localhost") for _ in range(2))
     register(page, site, "cy@example.com")
     for browser in (page, other):
@@ -169,7 +169,7 @@ def test_an_account_is_seen_to_and_deleted(site: Site, browsing: Browsing) -> No
 
     account(page, "Sessions")
     expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(2)
-    page.get_by_role("button", name="End it").click()
+    page.get_by_role("button", name="End the session").click()
     expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(1)
     other.reload()
     expect(other.get_by_role("heading", level=1)).to_have_text("Log in")
@@ -177,14 +177,14 @@ def test_an_account_is_seen_to_and_deleted(site: Site, browsing: Browsing) -> No
     account(page, "Change the address")
     page.get_by_label("Email").fill("cy@example.org")
     page.get_by_role("button", name="Send me a link").click()
-    told = page.get_by_role("status").filter(has_text="cy@example.org")
-    expect(told).to_be_visible()
+    message = page.get_by_role("status").filter(has_text="cy@example.org")
+    expect(message).to_be_visible()
     page.goto(site.links("cy@example.org")[-1])
     expect(page.get_by_role("main")).to_contain_text("logged in as cy@example.org")
 
     account(page, "Tokens for programs")
     page.get_by_label("What is it for?").fill("backup")
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_role("button", name="Create a token").click()
     expect(page.get_by_role("status").first).to_contain_text("can't be shown again")
     page.get_by_role("button", name="Revoke backup").click()
 
@@ -193,11 +193,11 @@ def test_an_account_is_seen_to_and_deleted(site: Site, browsing: Browsing) -> No
     page.get_by_label("New Password").fill("another good password")
     page.get_by_label("Retype").fill("another good password")
     page.get_by_role("button", name="Save").click()
-    told = page.get_by_role("status").filter(has_text="changed your password")
-    expect(told).to_be_visible()
+    message = page.get_by_role("status").filter(has_text="changed your password")
+    expect(message).to_be_visible()
 
     account(page, "Delete the account")
-    page.get_by_role("button", name="Delete it").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("status")).to_have_text("Your account is deleted.")
 
     other.get_by_role("link", name="Forgot password?").click()
@@ -205,5 +205,5 @@ def test_an_account_is_seen_to_and_deleted(site: Site, browsing: Browsing) -> No
     other.get_by_role("button", name="Send me a link").click()
     expect(other.get_by_role("status")).to_contain_text("Instructions to reset")
     other.get_by_role("link", name="Log in", exact=True).click()
-    other.get_by_role("link", name="I got no message").click()
+    other.get_by_role("link", name="Send the confirmation message again").click()
     expect(other.get_by_role("heading", level=1)).to_have_text("Confirm the address")

@@ -19,12 +19,12 @@ from sqlalchemy import make_url
 
 # How much schemathesis tries: API_EXAMPLES=300 makes more than 1,000 cases on each database.
 EXAMPLES = int(os.environ.get("API_EXAMPLES", "10"))
-# The right statuses by RFC 6585 and RFC 9110, where schemathesis would have others: no If-Match,
-# and a valid one that names another version.
+# The right statuses by RFC 6585 and RFC 9110, where schemathesis expects others: If-Match is missing
+# or empty, or names another version.
 SCHEMATHESIS = """
 [checks]
 missing_required_header.expected-statuses = [428]
-positive_data_acceptance.expected-statuses = ["2xx", "3xx", 404, 412]
+positive_data_acceptance.expected-statuses = ["2xx", "3xx", 404, 412, 428]
 """
 MILK = {"title": "Milk", "body": "Two litres", "tags": ["shop"]}
 JSON = {"Content-Type": "application/json"}
@@ -65,7 +65,7 @@ with create_app().app_context() as context:
     datastore = context.app.extensions["security"].datastore
     account = datastore.create_user(email="ann@example.com", password="x")
     datastore.commit()
-    print(tokens.make(account, "tests"))
+    print(tokens.create_token(account, "tests"))
 """
 
 
@@ -110,7 +110,8 @@ def test_schemathesis_finds_no_fault(api: Api, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     (cases,) = re.findall(r"(\d+) generated, \1 passed", done.stdout)
     assert int(cases) >= (1000 if EXAMPLES >= 300 else 200), done.stdout
-    assert re.search(r"API Links: +1\d covered", done.stdout), done.stdout
+    (links,) = re.findall(r"API Links: +(\d+) covered", done.stdout)
+    assert int(links) >= 5, done.stdout  # it infers them from the paths
 
 
 # The first 65,536 letters that each pattern allows.

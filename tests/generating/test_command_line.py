@@ -63,7 +63,7 @@ def test_a_bad_name_is_refused_the_moment_it_is_typed(user: User, name: str) -> 
     assert terminal.exitstatus == 1
     assert len(lines) == 1
     assert re.match(
-        r"Error: project_(name|slug) .*(start with a letter|take another name)", lines[0]
+        r"Error: project_(name|slug) .*(start with a letter|use another name)", lines[0]
     )
     assert user.files() == []
 
@@ -87,7 +87,7 @@ def test_the_same_answers_again(user: User) -> None:
     done = user.cookiecutter("--replay")
 
     assert done.returncode == 0, done.stdout
-    assert (user.folder / "inventory" / "set_up.py").exists()
+    assert (user.folder / "inventory" / "bin" / "setup.py").exists()
 
     (record,) = (user.home / ".cookiecutter_replay").iterdir()
     record.write_text(record.read_text().replace('"inventory"', '"class"'))
@@ -150,9 +150,8 @@ def test_without_a_network_one_command_finishes_the_set_up_later(
 
     assert finished.returncode == 0, finished.stdout
     assert "✓ flask db check" in finished.stdout
-    assert not (user.folder / "my_app" / "set_up.py").exists()
     assert commands_printed_by(finished.stdout)[0] == "cd my_app"
-    report("Odd machines", "no network", "told why, finished by one command")
+    report("Odd machines", "no network", "explained, finished by one command")
 
 
 def test_a_set_up_that_fails_can_be_a_failure(user: User, tmp_path: Path) -> None:
@@ -181,8 +180,8 @@ def test_the_first_commit_is_made_where_git_knows_who_commits(user: User) -> Non
     assert '✓ git commit -m "Initial commit"' in project.output
     assert project.succeed("git", "status", "--short") == ""
     committed = project.succeed("git", "ls-files").splitlines()
-    assert {"uv.lock", "migrations/env.py", ".env.example"} <= set(committed)
-    assert not {".env", "set_up.py"} & set(committed)
+    assert {"uv.lock", "migrations/env.py", ".env.example", "bin/setup.py"} <= set(committed)
+    assert ".env" not in committed
 
 
 def test_inside_a_repository_no_other_one_is_made(user: User) -> None:
@@ -241,7 +240,7 @@ def test_an_interrupted_set_up_says_how_to_go_on(user: User) -> None:
     terminal.expect_exact("To finish, run:")
     terminal.expect(pexpect.EOF)
 
-    done = user.run(Path(sys.executable), user.folder / "my_app" / "set_up.py")
+    done = user.run(Path(sys.executable), user.folder / "my_app" / "bin" / "setup.py")
     assert "✓ flask db check" in done.stdout
     report("Interruptions", "Ctrl-C while packages are installed", "finished by one command")
 
@@ -251,3 +250,47 @@ def test_neither_yes_nor_no_is_refused(user: User) -> None:
 
     assert done.returncode == 1
     assert done.stdout == "Error: set_up_now 'perhaps' is neither yes nor no.\n"
+
+
+def test_a_private_variable_that_is_given_decides_nothing(user: User) -> None:
+    code = "{{ cycler.__init__.__globals__.os.system('touch canary') }}"
+    given = {
+        "set_up_now": "no",
+        "description": code,
+        "__answers": code,
+        "__description": "",
+        "__set_up_now": "yes",
+        "__driver": "oracle",
+        "__database": "mysql",
+    }
+    done = user.cookiecutter("--no-input", *map("=".join, given.items()))
+
+    assert done.returncode == 0, done.stdout
+    assert [path.name for path in user.folder.iterdir()] == ["my_app"]
+    made = user.folder / "my_app"
+    assert not (made / ".venv").exists()
+    assert "mysql" not in (made / "compose.yaml").read_text()
+    assert code in (made / "README.md").read_text()
+
+
+def test_a_clone_is_set_up_by_the_same_command(user: User) -> None:
+    user.env |= IDENTITY
+    project = user.project()
+    user.run("git", "clone", "--quiet", "my_app", "clone")
+    clone = Project(user.folder / "clone", user.env | {"PWD": str(user.folder / "clone")})
+
+    if "\nDATABASE_URL=\n" in (clone.path / ".env.example").read_text():
+        refused = clone.run("python3", "bin/setup.py")
+        assert refused.returncode == 1
+        assert "DATABASE_URL is empty in .env: fill it in." in refused.stdout
+        assert commands_printed_by(refused.stdout) == ["python3 bin/setup.py"]
+        clone.replace(".env", "\nDATABASE_URL=\n", "\nDATABASE_URL=sqlite:///clone.db\n")
+    for _ in range(2):
+        output = clone.succeed("python3", "bin/setup.py")
+        assert "✓ flask db check" in output
+        assert not re.search("flask db (init|migrate -m .initial)|git init|commit it", output)
+        assert commands_printed_by(output)[0] == "uv run flask run"
+
+    assert "(head)" in clone.flask("db", "current")
+    assert clone.succeed("git", "status", "--short") == ""
+    assert [path.name for path in clone.revisions()] == [path.name for path in project.revisions()]

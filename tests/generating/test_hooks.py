@@ -10,71 +10,96 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import PROJECT, load
+from conftest import PROJECT, TEMPLATE, load
+from dotenv import dotenv_values
 
 pytestmark = pytest.mark.quick
 
 
 @pytest.fixture
-def set_up(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load(PROJECT / "set_up.py", monkeypatch)
+def pre_gen(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load(TEMPLATE / "hooks" / "pre_gen_project.py", monkeypatch)
 
 
-def test_secrets_are_for_their_owner_alone(hook: ModuleType, tmp_path: Path) -> None:
-    hook.write_env(tmp_path / ".env", "sqlite:///it's.db")
+@pytest.fixture
+def setup(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load(PROJECT / "bin" / "setup.py", monkeypatch)
+
+
+@pytest.fixture
+def clone(setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of a project that a colleague has cloned."""
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_secrets_are_for_their_owner_alone(pre_gen: ModuleType, tmp_path: Path) -> None:
+    pre_gen.write_env(tmp_path / ".env", "sqlite:///it's.db")
 
     text = (tmp_path / ".env").read_text()
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
     assert "DATABASE_URL='sqlite:///it\\'s.db'\n" in text
 
 
-def test_each_project_has_a_secret_key_of_its_own(hook: ModuleType, tmp_path: Path) -> None:
-    hook.write_env(tmp_path / "a", "sqlite:///a.db")
-    hook.write_env(tmp_path / "b", "sqlite:///a.db")
+def test_each_project_has_a_secret_key_of_its_own(pre_gen: ModuleType, tmp_path: Path) -> None:
+    pre_gen.write_env(tmp_path / "a", "sqlite:///a.db")
+    pre_gen.write_env(tmp_path / "b", "sqlite:///a.db")
 
     assert (tmp_path / "a").read_text() != (tmp_path / "b").read_text()
 
 
-def test_secrets_that_are_there_are_kept(hook: ModuleType, tmp_path: Path) -> None:
+def test_secrets_that_are_there_are_kept(pre_gen: ModuleType, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("mine")
 
-    hook.write_env(tmp_path / ".env", "sqlite:///other.db")
+    pre_gen.write_env(tmp_path / ".env", "sqlite:///other.db")
 
     assert (tmp_path / ".env").read_text() == "mine"
 
 
+def test_a_listed_file_that_is_missing_is_an_error(hook: ModuleType, tmp_path: Path) -> None:
+    answers = {
+        "ci": "github",
+        "interface": "pages",
+        "accounts": "no",
+        "project_slug": "my_app",
+        "__database": "sqlite",
+    }
+    with pytest.raises(FileNotFoundError, match=r"\.gitlab-ci\.yml"):
+        hook.remove_unchosen(tmp_path, answers)
+
+
 def test_a_step_says_what_was_done_and_how_long_it_took(
-    set_up: ModuleType, capsys: pytest.CaptureFixture[str]
+    setup: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with set_up.step("do something"):
+    with setup.step("do something"):
         pass
 
     assert capsys.readouterr().out == f"  ✓ {'do something':<40}   0.0 s\n"
 
 
-def test_a_failed_step_is_marked(set_up: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ZeroDivisionError), set_up.step("divide"):
+def test_a_failed_step_is_marked(setup: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), setup.step("divide"):
         raise ZeroDivisionError
 
     assert "✗ divide" in capsys.readouterr().out
 
 
-def test_a_step_shows_life_on_a_terminal(set_up: ModuleType) -> None:
+def test_a_step_shows_life_on_a_terminal(setup: ModuleType) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     terminal = Terminal()
-    with set_up.step("wait", terminal):
-        set_up.time.sleep(0.35)
+    with setup.step("wait", terminal):
+        setup.time.sleep(0.35)
 
     assert terminal.getvalue().count("\r") >= 3
     assert terminal.getvalue().endswith("s\n")
 
 
-def test_a_command_that_is_missing_is_named(set_up: ModuleType) -> None:
-    with pytest.raises(set_up.SetUpError, match=r"^/no/such/command can't be run: No such file"):
-        set_up.run(["/no/such/command"], {})
+def test_a_command_that_is_missing_is_named(setup: ModuleType) -> None:
+    with pytest.raises(setup.SetUpError, match=r"^/no/such/command can't be run: No such file"):
+        setup.run(["/no/such/command"], {})
 
 
 @pytest.mark.parametrize(
@@ -97,34 +122,84 @@ def test_a_command_that_is_missing_is_named(set_up: ModuleType) -> None:
         ),
     ],
 )
-def test_a_failure_is_summed_up_in_one_line(set_up: ModuleType, output: str, summary: str) -> None:
-    assert set_up.summary(output) == summary
+def test_a_failure_is_summed_up_in_one_line(setup: ModuleType, output: str, summary: str) -> None:
+    assert setup.summarize(output) == summary
 
 
-def test_printed_commands_start_where_the_user_is(set_up: ModuleType) -> None:
-    parent = PROJECT.parent
+def test_printed_commands_start_where_the_user_is(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PWD", str(PROJECT.parent))
+    assert setup.relative_path(PROJECT) == PROJECT.name
+    assert f"cd '{PROJECT.name}'" in setup.next_steps()
 
-    assert set_up.seen_from(parent, PROJECT) == PROJECT.name
-    assert set_up.seen_from(Path("/elsewhere"), PROJECT) == str(PROJECT)
-    assert f"cd '{PROJECT.name}'" in set_up.next_steps(parent)
-    assert "cd " not in set_up.next_steps(PROJECT)
+    monkeypatch.setenv("PWD", "/elsewhere")
+    assert setup.relative_path(PROJECT) == str(PROJECT)
+
+    monkeypatch.setenv("PWD", str(PROJECT))
+    assert "cd " not in setup.next_steps()
 
 
 def test_without_uv_the_next_steps_begin_with_the_environment_that_has_it(
-    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", os.devnull)
 
-    assert ". .venv/bin/activate" in set_up.next_steps(PROJECT)
+    assert ". .venv/bin/activate" in setup.next_steps()
 
 
-def test_without_uv_and_pip_the_user_is_told_where_to_get_uv(
-    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch
+EXAMPLE = """# FLASK_DEBUG=1
+SECRET_KEY=
+DATABASE_URL={}
+# MAIL_URL=
+DATABASE_PASSWORD=
+"""
+
+
+def test_a_colleague_gets_new_secrets_for_the_names_of_the_example(
+    setup: ModuleType, clone: Path
+) -> None:
+    (clone / ".env.example").write_text(EXAMPLE.format("sqlite:///app.db"))
+
+    setup.write_env()
+
+    values = dotenv_values(clone / ".env")
+    assert len(values["SECRET_KEY"] or "") == len(values["DATABASE_PASSWORD"] or "") == 64
+    assert values["SECRET_KEY"] != values["DATABASE_PASSWORD"]
+    assert (values["FLASK_DEBUG"], values["DATABASE_URL"]) == ("1", "sqlite:///app.db")
+    assert "MAIL_URL" not in values
+    assert stat.S_IMODE((clone / ".env").stat().st_mode) == 0o600
+
+
+def test_a_colleague_is_asked_for_an_address_that_the_example_lacks(
+    setup: ModuleType, clone: Path
+) -> None:
+    (clone / ".env.example").write_text(EXAMPLE.format(""))
+
+    for _ in range(2):
+        with pytest.raises(setup.SetUpError, match=r"^DATABASE_URL is empty in \.env: fill it in"):
+            setup.write_env()
+
+    written = (clone / ".env").read_text()
+    (clone / ".env").write_text(written.replace("URL=", "URL=sqlite:///app.db"))
+    setup.write_env()
+
+
+def test_the_settings_of_a_machine_are_kept(setup: ModuleType, clone: Path) -> None:
+    (clone / ".env").write_text("mine")
+
+    setup.write_env()
+
+    assert (clone / ".env").read_text() == "mine"
+
+
+def test_without_uv_and_pip_the_error_says_where_to_get_uv(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.setattr(sys, "executable", "/no/python")
 
     with pytest.raises(
-        set_up.SetUpError, match=r"pip can't install uv \(.*\). Install it yourself: https://"
+        setup.SetUpError, match=r"pip can't install uv \(.*\). Install it yourself: https://"
     ):
-        set_up.install_packages({})
+        setup.install_packages({})

@@ -1,4 +1,4 @@
-"""A project has the licence that was chosen, in its author's name, and says so in its metadata."""
+"""A project has the license that was chosen, in its author's name, and says so in its metadata."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTICES = {
     "Apache-2.0": f"\n   Copyright {YEAR} {AUTHOR}\n\n   Licensed under the Apache License, Version",
     "none": f"Copyright (c) {YEAR} {AUTHOR}. All rights reserved.\n\nThis software is proprietary.",
 }
-# Of one licence each.
+# Of one license each.
 WORDS = {
     "MIT": "Permission is hereby granted, free of charge",
     "BSD-3-Clause": "Redistribution and use in source and binary forms",
@@ -40,7 +40,7 @@ def chosen(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def licensed(chosen: str, cookies: Cookies, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with that licence, made in another year than this."""
+    """A project with that license, made in another year than this."""
     monkeypatch.setattr(arrow, "now", lambda zone: arrow.Arrow(YEAR, 1, 1))
     answers = {"license": chosen, "author_name": AUTHOR, "set_up_now": "no"}
     result = cookies.bake(extra_context=answers)
@@ -48,7 +48,7 @@ def licensed(chosen: str, cookies: Cookies, monkeypatch: pytest.MonkeyPatch) -> 
     return Path(result.project_path)
 
 
-def test_the_licence_is_that_of_this_year_and_author(licensed: Path, chosen: str) -> None:
+def test_the_license_is_that_of_this_year_and_author(licensed: Path, chosen: str) -> None:
     text = (licensed / "LICENSE").read_text(encoding="utf-8")
 
     assert NOTICES[chosen] in text
@@ -57,7 +57,7 @@ def test_the_licence_is_that_of_this_year_and_author(licensed: Path, chosen: str
     assert text.endswith(".\n")
 
 
-def test_the_metadata_names_the_licence(licensed: Path, chosen: str, user: User) -> None:
+def test_the_metadata_names_the_license(licensed: Path, chosen: str, user: User) -> None:
     done = user.run("uv", "build", "--wheel", "--out-dir", str(user.folder), cwd=licensed)
 
     assert done.returncode == 0, done.stdout

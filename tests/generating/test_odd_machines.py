@@ -1,4 +1,4 @@
-"""On a machine that lacks something, or has too much: a project that works, or a line that says why not."""
+"""On a machine that lacks something, or has too much: a project that works, or an error message."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from reliability import report
 
 Disk = Callable[..., Path]
 ODD = "Odd machines"
-STRAY = ["json", "secrets", "shutil", "pathlib", "typing", "set_up", "subprocess", "tempfile"]
+STRAY = ["json", "secrets", "shutil", "pathlib", "typing", "setup", "subprocess", "tempfile"]
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A function that mounts a small disk, or mounts it anew with other options."""
+    """A function that mounts a small disk, or mounts it again with other options."""
     path = tmp_path / "disk"
     path.mkdir()
 
@@ -36,7 +36,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def in_one_line(user: User, says: str) -> None:
-    """Try to make a project in vain."""
+    """Make a project, which is refused in one line."""
     done = user.cookiecutter("--no-input")
     assert done.returncode == 1
     assert done.stdout.startswith("Error: ")
@@ -45,7 +45,7 @@ def in_one_line(user: User, says: str) -> None:
     assert not list(user.folder.iterdir())
 
 
-def told(user: User, says: str, *answers: str) -> str:
+def explained(user: User, says: str, *answers: str) -> str:
     """Make a project that can't be set up, and return the one command that is printed."""
     done = user.cookiecutter("--no-input", *answers)
     assert done.returncode == 0, done.stdout
@@ -76,28 +76,32 @@ def test_a_folder_or_a_home_that_cannot_be_written(user: User, disk: Disk) -> No
     report(ODD, "the folder is read-only", "refused in one line")
 
 
+def test_a_full_home(user: User, disk: Disk) -> None:
+    user.env["HOME"] = str(disk("16k"))
+    in_one_line(user, "the disk is full")
+    report(ODD, "no room for the answers", "refused in one line, nothing written")
+
+
 def test_a_full_disk(user: User, disk: Disk) -> None:
     user.folder = disk("1m")
     in_one_line(user, "the disk is full")
     report(ODD, "no room for the files", "refused in one line, nothing written")
 
     disk("20m")
-    command = told(user, "No space left on device")
+    command = explained(user, "No space left on device")
     disk("1g")
     finish(user, command)
-    report(ODD, "no room for the packages", "told why, finished by one command")
+    report(ODD, "no room for the packages", "explained, finished by one command")
 
 
 def test_a_full_disk_under_the_database(user: User, disk: Disk) -> None:
     path = disk("16k")
     (path / "others").write_bytes(b"x" * 14_000)
-    command = told(
-        user, "database or disk is full.\nThe project", f"database_uri=sqlite:///{path}/data.db"
-    )
+    command = explained(user, "database or disk is full", f"database_uri=sqlite:///{path}/data.db")
     assert (path / "others").read_bytes() == b"x" * 14_000
     disk("1m")
     finish(user, command)
-    report(ODD, "no room for the database", "told why, finished by one command")
+    report(ODD, "no room for the database", "explained, finished by one command")
 
 
 def program(folder: Path, name: str, script: str) -> None:
@@ -143,10 +147,10 @@ def test_with_a_broken_uv(user: User, tmp_path: Path, case: str, script: str, sa
     path = user.env["PATH"]
     program(tmp_path / "bin", "uv", script)
     user.env["PATH"] = f"{tmp_path / 'bin'}:{path}"
-    command = told(user, says)
+    command = explained(user, says)
     user.env["PATH"] = path
     finish(user, command)
-    report(ODD, case, "told why, finished by one command")
+    report(ODD, case, "explained, finished by one command")
 
 
 def test_with_an_empty_path(user: User) -> None:
@@ -156,7 +160,7 @@ def test_with_an_empty_path(user: User) -> None:
     user.env["PATH"] = path
     (command,) = commands_printed_by(done.stdout)
     finish(user, command)
-    report(ODD, "an empty PATH", "told why, finished by one command")
+    report(ODD, "an empty PATH", "explained, finished by one command")
 
 
 def others(folder: Path) -> dict[Path, bytes]:
@@ -246,5 +250,5 @@ def test_with_a_wrong_clock(user: User, clock: str) -> None:
     project.flask("db", "migrate", "-m", "add price")
     project.flask("db", "upgrade")
     project.flask("db", "check")
-    result = "set up, or told why and finished by one command; the next migration works"
+    result = "set up, or explained and finished by one command; the next migration works"
     report(ODD, clock, result)

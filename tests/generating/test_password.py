@@ -1,7 +1,8 @@
-"""The password of the database is in .env, and nowhere else."""
+"""The password of the database is in .env and nowhere else."""
 
 from __future__ import annotations
 
+import json
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -104,6 +105,45 @@ def test_a_password_on_the_command_line_is_not_recorded(user: User, mysql: Serve
     assert files_with_the_password(user.home, user.folder) == [user.folder / "my_app" / ".env"]
 
 
+ADDRESS = f"postgresql://me:{QUOTED}@localhost/shop"
+
+
+def by_configuration(user: User) -> list[str]:
+    config = {"default_context": {"database_uri": ADDRESS}}
+    (user.home / ".cookiecutterrc").write_text(json.dumps(config))
+    return []
+
+
+def by_a_file_of_configuration(user: User) -> list[str]:
+    config = user.home / "config.yaml"
+    config.write_text(json.dumps({"replay_dir": str(user.home / "records")}))
+    return [f"--config-file={config}", f"database_uri={ADDRESS}"]
+
+
+@pytest.mark.parametrize("answer", [by_configuration, by_a_file_of_configuration])
+def test_a_password_that_is_not_typed_is_not_recorded(
+    answer: Callable[[User], list[str]], user: User
+) -> None:
+    """Red where cookiecutter records answers elsewhere, or once more."""
+    done = user.cookiecutter("--no-input", "set_up_now=no", *answer(user))
+
+    assert done.returncode == 0, done.stdout
+    (record,) = user.home.glob("*/*.json")
+    assert '"database_uri": "postgresql+psycopg://me@localhost/shop"' in record.read_text()
+    (user.home / ".cookiecutterrc").unlink(missing_ok=True)  # that is the user's own
+    assert files_with_the_password(user.home, user.folder) == [user.folder / "my_app" / ".env"]
+
+
+def test_a_password_for_a_project_that_exists_is_not_recorded(user: User) -> None:
+    (user.folder / "my_app").mkdir()
+
+    done = user.cookiecutter("--no-input", f"database_uri={ADDRESS}")
+
+    assert "already exists" in done.stdout
+    assert list((user.home / ".cookiecutter_replay").iterdir())
+    assert files_with_the_password(user.home, user.folder) == []
+
+
 def test_a_replay_asks_for_the_password_in_env(user: User, mysql: Server) -> None:
     name, database = mysql.new_user(PASSWORD), mysql.new_database()
     mysql.grant_all(name, database)
@@ -114,7 +154,8 @@ def test_a_replay_asks_for_the_password_in_env(user: User, mysql: Server) -> Non
 
     assert done.returncode == 0
     assert "Access denied" in done.stdout
-    assert "Correct DATABASE_URL in .env" in done.stdout
+    assert "Correct DATABASE_URL" in done.stdout
+    assert "DATABASE_URL is set in .env." in done.stdout
 
 
 def test_the_watch_sees_a_password(user: User) -> None:

@@ -34,7 +34,7 @@ def test_two_that_write_the_same_project(new_user: Callable[[], User]) -> None:
         assert "already exists" in loser.stdout or "another cookiecutter" in loser.stdout
         made = user.folder / "my_app"
         assert not (made / ".being_written").exists()
-        assert (made / "set_up.py").exists()
+        assert (made / "bin" / "setup.py").exists()
     report(
         TWO,
         "the same command in the same folder",
@@ -46,17 +46,19 @@ def test_two_that_write_the_same_project(new_user: Callable[[], User]) -> None:
 
 def test_two_that_set_up_the_same_project(user: User) -> None:
     path = user.project("set_up_now=no").path
-    command = [sys.executable, str(path / "set_up.py")]
+    command = [sys.executable, str(path / "bin" / "setup.py")]
     loser, winner = sorted(
         at_once(*[lambda: user.run(*command)] * 2), key=lambda done: -done.returncode
     )
 
     assert (winner.returncode, loser.returncode) == (0, 1)
-    assert "Another process is setting the project up." in loser.stdout
+    assert "Another process is setting up the project." in loser.stdout
     project = Project(path, user.env)
     assert len(project.revisions()) == 1
     assert "(head)" in project.flask("db", "current")
-    report(TWO, "set_up.py of the same project", "one sets it up, the other is told so")
+    report(
+        TWO, "bin/setup.py of the same project", "one sets it up, the other is refused in one line"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

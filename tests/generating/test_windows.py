@@ -1,4 +1,4 @@
-"""Windows, as far as it can be had on another system: its consoles, its paths, its ends of lines."""
+"""Windows, as far as another system can show it: its consoles, its paths, its line ends."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from pathlib import Path, PureWindowsPath
 import pytest
 from conftest import PROJECT, TEMPLATE, Project, User, load, run
 
-from answers import LONGEST_SLUG
+from answers import MAX_SLUG_LENGTH
 
 C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
 NOT_ALLOWED = re.compile(r'[<>:"|?*\\\x00-\x1f]|[ .]$')
-LONGEST_PATH = 260  # characters
+MAX_PATH_LENGTH = 260  # characters
 MODULES = [
     "answers.py",
+    "cookiecutter_folders.py",
     "database_uri.py",
+    "filters.py",
+    "template_extension.py",
     "hooks",
-    str((PROJECT / "set_up.py").relative_to(TEMPLATE)),
+    str((PROJECT / "bin").relative_to(TEMPLATE)),
 ]
 
 
@@ -60,10 +63,10 @@ def test_a_console_with_few_characters_is_enough(
     assert "  + flask db init " in output
     assert ("  + flask db check " in output) != fails
     if fails:
-        (set_up,) = user.folder.glob("*/set_up.py")
-        for said in (output, type_in(sys.executable, set_up)):
+        (setup,) = user.folder.glob("*/bin/setup.py")
+        for said in (output, type_in(sys.executable, setup)):
             assert f"/{legible(folder, encoding)}/data.db" in said
-            assert "DATABASE_URL in .env." in said
+            assert "DATABASE_URL is set in .env." in said
 
 
 def legible(text: str, encoding: str) -> str:
@@ -72,10 +75,10 @@ def legible(text: str, encoding: str) -> str:
 
 
 def test_a_failed_step_has_a_mark_on_any_console(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up = load(PROJECT / "set_up.py", monkeypatch)
+    setup = load(PROJECT / "bin" / "setup.py", monkeypatch)
     console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
 
-    with pytest.raises(ZeroDivisionError), set_up.step("divide", console):
+    with pytest.raises(ZeroDivisionError), setup.step("divide", console):
         raise ZeroDivisionError
 
     console.seek(0)
@@ -83,13 +86,13 @@ def test_a_failed_step_has_a_mark_on_any_console(monkeypatch: pytest.MonkeyPatch
 
 
 def test_commands_are_printed_as_windows_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up = load(PROJECT / "set_up.py", monkeypatch)
-    monkeypatch.setattr(set_up, "WINDOWS", True)
+    setup = load(PROJECT / "bin" / "setup.py", monkeypatch)
+    monkeypatch.setattr(setup, "WINDOWS", True)
     monkeypatch.setenv("PATH", os.devnull)
 
-    assert set_up.quoted(r"my_app\set_up.py") == r"my_app\set_up.py"
-    assert set_up.quoted(r"C:\My Files\my_app") == r'"C:\My Files\my_app"'
-    assert "  .venv\\Scripts\\activate " in set_up.next_steps(PROJECT)
+    assert setup.quote(r"my_app\bin\setup.py") == r"my_app\bin\setup.py"
+    assert setup.quote(r"C:\My Files\my_app") == r'"C:\My Files\my_app"'
+    assert "  .venv\\Scripts\\activate " in setup.next_steps()
 
 
 def test_nothing_that_windows_lacks_is_called() -> None:
@@ -105,15 +108,15 @@ def test_the_application_calls_nothing_that_windows_lacks(project: Project) -> N
 def test_names_of_files_are_allowed_and_not_too_long() -> None:
     listed = run(["git", "ls-files"], cwd=TEMPLATE, env=os.environ).stdout.splitlines()
 
-    longest = "x" * LONGEST_SLUG
+    longest = "x" * MAX_SLUG_LENGTH
     for name in listed:
         rendered = PureWindowsPath(name.replace("{{cookiecutter.project_slug}}", longest))
         assert not any(NOT_ALLOWED.search(part) for part in rendered.parts), name
-        assert len(str(rendered)) < LONGEST_PATH - 60, name  # that of the folder around it
+        assert len(str(rendered)) < MAX_PATH_LENGTH - 60, name  # that of the folder around it
     assert len({name.lower() for name in listed}) == len(listed)
 
 
-def test_ends_of_lines_are_the_same_everywhere(user: User, repository: Path) -> None:
+def test_line_ends_are_the_same_everywhere(user: User, repository: Path) -> None:
     clone = user.home / "clone"
     cloned = user.run(
         "git", "-c", "core.autocrlf=true", "clone", "--quiet", str(repository), str(clone)

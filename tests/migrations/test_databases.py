@@ -1,4 +1,4 @@
-"""Projects on each of the three databases: their own tests, their revisions, and what they leave alone."""
+"""Projects on each of the three databases: their own tests, and what was generated for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from conftest import SCRIPTS, Project, User, checks_at_the_desk
 from reliability import report
-from servers import KINDS, Server, driver_named, engine_of, snapshot
+from servers import KINDS, driver_named, engine_of, snapshot
 
 Make = Callable[[str], tuple[Project, str]]
 
@@ -124,13 +124,12 @@ def test_the_projects_tests_run_on_its_database_and_leave_it_unchanged(
         assert [name for name in names if name.startswith(f"{engine.url.database}_")] == []
 
 
-@pytest.mark.parametrize("maker", KINDS)
-def test_one_revision_serves_every_database(
-    maker: str,
+def test_the_initial_revision_serves_every_database(
     on: Callable[[str], tuple[Project, str]],
     new_uri: Callable[[str], str],
 ) -> None:
-    project, _ = on(maker)
+    """tests/extension/test_autogenerate.py has those that are made on the other databases."""
+    project, _ = on("sqlite")
     for kind in KINDS:
         elsewhere = Project(
             project.path,
@@ -144,22 +143,6 @@ def test_one_revision_serves_every_database(
         elsewhere.succeed(
             "uv", "run", *drivers, "python", "-W", "error", str(SCRIPTS / "life_cycle.py")
         )
-
-
-def test_prepare_creates_the_database_and_upgrades_it(
-    on: Callable[[str], tuple[Project, str]], postgresql: Server
-) -> None:
-    project, _ = on("postgresql")
-    name = postgresql.name_to_drop()
-    env = {**project.env, "DATABASE_URL": driver_named(postgresql.uri(name))}
-    elsewhere = Project(project.path, env)
-
-    told = elsewhere.run("uv", "run", "flask", "db", "upgrade")
-    assert told.returncode == 1
-    assert told.stdout.endswith("To create it: uv run flask db prepare\n")
-    assert f"Created the database {name} on 127.0.0.1" in elsewhere.flask("db", "prepare")
-    assert "Created" not in elsewhere.flask("db", "prepare")
-    assert "(head)" in elsewhere.flask("db", "current")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""docs/deploying*.md tell the truth: their files are run or checked, and a deploy fails no request."""
+"""Runs or checks the files on the pages about deploying, and deploys without a failed request."""
 
 from __future__ import annotations
 

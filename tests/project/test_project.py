@@ -129,8 +129,8 @@ def test_a_pending_migration_takes_the_application_out_of_rotation(fresh_project
         assert "Migrations are pending" not in get("/")[1]
 
 
-def test_migrations_can_begin_anew(fresh_project: Project) -> None:
-    """`flask db init` makes the project's own environment again, not the stock one."""
+def test_migrations_can_be_initialized_again(fresh_project: Project) -> None:
+    """`flask db init` writes the environment of the extension, not the stock one."""
     project = fresh_project
     before = project.revisions()[0].read_text().partition("def upgrade")[2]
     shutil.rmtree(project.path / "migrations")
@@ -139,7 +139,7 @@ def test_migrations_can_begin_anew(fresh_project: Project) -> None:
     project.flask("db", "init")
     project.flask("db", "migrate", "-m", "initial migration")
 
-    assert "my_app.database" in (project.path / "migrations" / "env.py").read_text()
+    assert "flask_safe_migrations" in (project.path / "migrations" / "env.py").read_text()
     assert project.revisions()[0].read_text().partition("def upgrade")[2] == before
     project.flask("db", "upgrade")
     project.flask("db", "check")

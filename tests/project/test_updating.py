@@ -1,4 +1,4 @@
-"""A newer version of the template is taken by cruft, as docs/updating.md says, and nothing else changes."""
+"""Checks docs/updating.md: cruft brings what is new in the template, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import BODY, IDENTITY, MODELS, QUESTIONS, TEMPLATE, Project, User
+from conftest import BODY, IDENTITY, MODELS, PRICE, QUESTIONS, TEMPLATE, Project, User
 from passwords import PASSWORD, files_with_the_password
 from recipes import edit, sections_of, write
 from servers import KINDS, Server, driver_named, execute, rows
@@ -15,6 +15,15 @@ from servers import KINDS, Server, driver_named, execute, rows
 SECTIONS = sections_of(TEMPLATE / "docs" / "updating.md")
 NAME = "    name: Mapped[str] = mapped_column(String(50), unique=True)\n"
 TEMPLATE_FILES = "{{cookiecutter.project_slug}}/src/{{cookiecutter.project_slug}}"
+EXTENSION = "src/flask_safe_migrations"
+TEMPLATE_EXTENSION = f"{{{{cookiecutter.project_slug}}}}/{EXTENSION}"
+# migrations/env.py of the projects that were made before there was an extension.
+FORMER_ENV = '''"""Alembic runs this file for each `flask db` command; what it does is in the package."""
+
+from my_app.database.migration import environment
+
+environment.run()
+'''
 
 
 @pytest.fixture
@@ -40,9 +49,14 @@ def release(template: Path, user: User) -> None:
 
     project = template / "{{cookiecutter.project_slug}}"
     replace(f"{TEMPLATE_FILES}/notes/models.py", NAME, f"{NAME}    colour: Mapped[str | None]\n")
-    replace(f"{TEMPLATE_FILES}/database/migration/template/env.py", '"""Alembic', '"""Now Alembic')
-    replace("{{cookiecutter.project_slug}}/set_up.py", '"""Sets', '"""Now sets')
-    replace("{{cookiecutter.project_slug}}/LICENSE", "MIT License", "MIT Licence")
+    replace(f"{TEMPLATE_EXTENSION}/init/flask/env.py", '"""Alembic', '"""Now Alembic')
+    replace(f"{TEMPLATE_EXTENSION}/_lint.py", '"""Finds', '"""Now finds')
+    (template / TEMPLATE_EXTENSION / "_new.py").write_text(
+        '"""{{ 1 + 1 }} is not rendered here."""\n'
+    )
+    (template / TEMPLATE_EXTENSION / "README.md").unlink()
+    replace("{{cookiecutter.project_slug}}/bin/setup.py", '"""Set this', '"""Now set this')
+    replace("{{cookiecutter.project_slug}}/LICENSE", "MIT License", "The MIT License")
     (project / "added.txt").write_text("{{ cookiecutter.question }} {{ '' | added_filter }}\n")
     (project / "gunicorn.conf.py").unlink()
     replace(
@@ -52,9 +66,13 @@ def release(template: Path, user: User) -> None:
         """  "__question": "{{ cookiecutter | check('question') }}",\n"""
         '  "__prompts__": {',
     )
-    replace("answers.py", "CHECKS: dict[", 'TAKEN |= {"answers"}\nCHECKS: dict[')
-    replace("answers.py", "            toml=toml,", "            toml=toml, added_filter=repr,")
-    replace("answers.py", '"author_name": of_text,', '"author_name": of_text, "question": of_text,')
+    replace(
+        "answers.py",
+        '"author_name": check_text,',
+        '"author_name": check_text, "question": check_text,',
+    )
+    replace("filters.py", "FILTERS = {", 'FILTERS = {"added_filter": repr,')
+    replace("database_uri.py", '"""Parses', '"""Now parses')
     for command in (["add", "--all"], ["commit", "--quiet", "-m", "Second version"]):
         assert user.run("git", *command, cwd=template).returncode == 0
 
@@ -81,7 +99,7 @@ def create(user: User, *answers: str) -> Project:
 
 
 def kept(project: Project) -> dict[str, bytes | list[Path]]:
-    """All that an update has to leave alone."""
+    """Return all that an update has to leave alone."""
     names = (".env", "uv.lock", "LICENSE", ".venv/pyvenv.cfg", ".git/config")
     files = [project.path / name for name in names] + project.revisions()
     return {str(path): path.read_bytes() for path in files} | {
@@ -92,7 +110,7 @@ def kept(project: Project) -> dict[str, bytes | list[Path]]:
 
 
 def change(project: Project) -> None:
-    """What the user has done since: a column and its revision, a note, a file less."""
+    """Work as the owner: add a column and its revision, rewrite the README, delete a test."""
     project.replace(MODELS, BODY, f"{BODY}    price: Mapped[int | None]\n")
     project.flask("db", "migrate", "-m", "add price")
     project.flask("db", "upgrade")
@@ -103,14 +121,14 @@ def change(project: Project) -> None:
 
 
 def compare_and_update(project: Project, temporary: Path) -> None:
-    """Check, diff and update by cruft; of the set-up there must be no sign."""
+    """Check, diff and update by cruft, and see that nothing is set up."""
     temporary.mkdir()
     project = Project(project.path, {**project.env, "TMPDIR": str(temporary)})
     assert "out of date" in type_in(project, "Update", 0, code=1)
 
     difference = project.succeed("uvx", "cruft", "diff")
     assert "price" in difference
-    for name in (".env", "uv.lock", "LICENSE", "migrations/", "set_up.py", "instance"):
+    for name in (".env", "uv.lock", "LICENSE", "migrations/", "bin/setup", "instance"):
         assert f"/{name}" not in difference.replace(".env.example", "")
     assert difference.startswith("diff --git")
 
@@ -120,20 +138,33 @@ def compare_and_update(project: Project, temporary: Path) -> None:
     assert not list(temporary.glob("*/**/.env"))
 
 
-def assert_updated(project: Project) -> None:
+def files_of(folder: Path) -> dict[str, str]:
+    """Return the files of a folder with their text."""
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def assert_updated(project: Project, template: Path) -> None:
+    extension = files_of(project.path / EXTENSION)
+    assert extension == files_of(template / TEMPLATE_EXTENSION)
+    assert "_new.py" in extension
+    assert "README.md" not in extension
     text = (project.path / MODELS).read_text(encoding="utf-8")
     assert "price: " in text
     assert "colour: " in text
     assert (project.path / "added.txt").read_text() == "answer ''\n"
     assert not (project.path / "gunicorn.conf.py").exists()
-    assert not (project.path / "set_up.py").exists()
+    assert "Now set" in (project.path / "bin" / "setup.py").read_text(encoding="utf-8")
     assert not (project.path / "tests" / "test_logs.py").exists()
     assert (project.path / "README.md").read_text() == "# Mine\n"
     assert not list(project.path.glob("**/*.rej"))
 
 
 def finish(project: Project) -> None:
-    """What the page says of migrations, and its last commands."""
+    """Follow the section on migrations to its end."""
     (project.path / "README.md").write_text("# Mine\n")
     before = len(project.revisions())
     type_in(project, "Migrations", 0, code=1)
@@ -147,7 +178,7 @@ def finish(project: Project) -> None:
     assert "up to date" in project.succeed("uvx", "cruft", "check")
 
 
-def test_an_update_takes_what_is_new_and_nothing_else(
+def test_an_update_brings_what_is_new_and_nothing_else(
     template: Path, user: User, new_uri: Callable[[str], str], tmp_path: Path
 ) -> None:
     uri = new_uri("sqlite")
@@ -160,7 +191,7 @@ def test_an_update_takes_what_is_new_and_nothing_else(
 
     compare_and_update(project, tmp_path / "temporary")
 
-    assert_updated(project)
+    assert_updated(project, template)
     assert kept(project) == before
     assert database.read_bytes() == rows
     assert database.stat().st_mtime_ns == written
@@ -182,7 +213,7 @@ def test_an_update_asks_no_server_and_for_no_password(
 
     compare_and_update(project, tmp_path / "temporary")
 
-    assert_updated(project)
+    assert_updated(project, template)
     assert kept(project) == before
     assert sessions_of(server, database) == sessions
     finish(project)
@@ -191,7 +222,7 @@ def test_an_update_asks_no_server_and_for_no_password(
 
 
 def sessions_of(server: Server, database: str) -> int:
-    """How often a client has connected to a database of PostgreSQL."""
+    """Return how often a client has connected to a database of PostgreSQL."""
     query = f"SELECT sessions FROM pg_stat_database WHERE datname = '{database}'"
     with server.connect() as connection:
         return int(connection.exec_driver_sql(query).scalar_one())
@@ -212,7 +243,7 @@ def test_a_project_that_cookiecutter_made_can_be_linked(
     release(template, user)
     before = kept(project)
     compare_and_update(project, tmp_path / "temporary")
-    assert_updated(project)
+    assert_updated(project, template)
     assert kept(project) == before
 
 
@@ -266,3 +297,75 @@ def test_another_answer_is_taken_by_an_update(user: User) -> None:
     assert not (project.path / "src/my_app/home.py").exists()
     assert (project.path / "src/my_app/api.py").exists()
     assert kept(project) == before
+
+
+@pytest.mark.thorough
+def test_a_copy_of_the_extension_that_was_edited_is_replaced(template: Path, user: User) -> None:
+    project = create(user)
+    copy = project.path / EXTENSION
+    for name, old in (("_lint.py", '"""Finds'), ("_lock.py", '"""Lets')):
+        project.replace(f"{EXTENSION}/{name}", old, '"""Mine')
+    (copy / "_mine.py").write_text('"""Mine."""\n')
+    (copy / "_sqlite.py").unlink()
+    type_in(project, "Make a project that can be updated", 1)
+    release(template, user)
+
+    type_in(project, "Update", 1)
+    assert "<<<<<<<" in (copy / "_lint.py").read_text(encoding="utf-8")
+    type_in(project, "The extension", 0)
+
+    assert files_of(copy) == files_of(template / TEMPLATE_EXTENSION)
+    assert not project.succeed("git", "diff", "--name-only", "--diff-filter=U")
+    assert "(head)" in project.flask("db", "current")
+
+
+@pytest.mark.thorough
+def test_the_extension_is_installed_as_a_package_instead(
+    template: Path, user: User, tmp_path: Path
+) -> None:
+    assert user.run("uv", "build", "--wheel", f"--out-dir={tmp_path}", cwd=template).returncode == 0
+    (wheel,) = tmp_path.glob("*.whl")
+    project = create(user)
+    title = "Install it as a package instead"
+
+    for language, block in SECTIONS[title]:
+        if language == "diff":
+            edit(project, block)
+        else:
+            command = block.strip().replace("uv add flask-safe-migrations", f"uv add {wheel}")
+            project.succeed("bash", "-c", command)
+
+    script = "import flask_safe_migrations; print(flask_safe_migrations.__file__)"
+    assert "site-packages" in project.succeed("uv", "run", "python", "-c", script)
+    settings = (project.path / "pyproject.toml").read_text(encoding="utf-8")
+    assert settings.count(EXTENSION) == 1  # cruft skips it
+    assert "flask_safe_migrations.cli" not in settings
+    project.replace(MODELS, BODY, f"{BODY}{PRICE}")
+    project.flask("db", "migrate", "-m", "add price")
+    project.flask("db", "prepare")
+    assert "No new upgrade operations detected" in project.flask("db", "check")
+    for check in ("pytest", "mypy", "ruff check", "ruff format --check"):
+        project.succeed("uv", "run", *check.split())
+
+    project.succeed("git", *"add --all".split())
+    project.succeed("git", *"commit --quiet -m package".split())
+    release(template, user)
+    type_in(project, "Update", 1)
+    assert (project.path / "added.txt").exists()
+    assert not list((project.path / EXTENSION).rglob("*.py"))
+    assert "(head)" in project.flask("db", "current")
+
+
+def test_the_env_py_of_an_older_project_needs_no_change(fresh_project: Project) -> None:
+    """`src/my_app/database/migration` is gone, which this file imports from."""
+    project = fresh_project
+    (project.path / "migrations" / "env.py").write_text(FORMER_ENV)
+    project.replace(MODELS, BODY, f"{BODY}{PRICE}")
+
+    project.flask("db", "migrate", "-m", "add price")
+    project.flask("db", "prepare")
+
+    assert "No new upgrade operations detected" in project.flask("db", "check")
+    refused = project.run("uv", "run", "flask", "db", "revision", "--autogenerate", "-m", "x")
+    assert refused.returncode == 0
+    assert "No changes" in refused.stdout

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import tomllib
 from pathlib import Path
 
 import pytest
+from conftest import TEMPLATE
+from cookiecutter.utils import create_env_with_context
 
 import answers
+import filters
 
 pytestmark = pytest.mark.quick
+
+QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 
 GOOD = {
     "project_name": "My App",
@@ -45,7 +52,7 @@ def test_good_answers_are_accepted(question: str) -> None:
     ("answer", "value"),
     [("yes", "yes"), (True, "yes"), ("n", "no"), (False, "no"), ("done", "done")],
 )
-def test_whatever_was_answered_the_set_up_is_recorded_as_done(answer: object, value: str) -> None:
+def test_each_answer_to_set_up_now_is_recorded_as_done(answer: object, value: str) -> None:
     context = GOOD | {"set_up_now": answer}
 
     assert answers.check(context, "set_up_now") == value
@@ -59,6 +66,7 @@ def test_whatever_was_answered_the_set_up_is_recorded_as_done(answer: object, va
         ("project_name", "2048 game", "start with a letter"),
         ("project_name", "🎉", "start with a letter"),
         ("project_name", "flask", "needed by the project itself"),
+        ("project_name", "flask safe migrations", "needed by the project itself"),
         ("project_name", "", "is empty"),
         ("project_name", "two\nlines", "on one line"),
         ("project_name", "x" * 201, "too long"),
@@ -72,18 +80,19 @@ def test_whatever_was_answered_the_set_up_is_recorded_as_done(answer: object, va
         ("project_slug", "json", "belongs to Python itself"),
         ("project_slug", "import", "belongs to Python itself"),
         ("project_slug", "tests", "needed by the project itself"),
+        ("project_slug", "bin", "needed by the project itself"),
         ("project_slug", "com1", "needed by the project itself"),
-        ("description", True, "is no text"),
-        ("description", None, "is no text"),
+        ("description", True, "is not text"),
+        ("description", None, "is not text"),
         ("description", "a\x00b", "invisible character"),
         ("author_name", "  ", "is empty"),
-        ("author_email", "you@example", "no e-mail address"),
-        ("author_email", "you@example.com\n", "no e-mail address"),
+        ("author_email", "you@example", "not an e-mail address"),
+        ("author_email", "you@example.com\n", "not an e-mail address"),
         ("database_uri", "my_app.db", "sqlite:///"),
         ("set_up_now", "perhaps", "neither yes nor no"),
-        ("interface", "page", "none of pages+api, pages, api"),
-        ("ci", "travis", "none of github, gitlab, none"),
-        ("license", "GPL", "none of MIT, BSD-3-Clause, Apache-2.0, none"),
+        ("interface", "page", "not one of pages+api, pages, api"),
+        ("ci", "travis", "not one of github, gitlab, none"),
+        ("license", "GPL", "not one of MIT, BSD-3-Clause, Apache-2.0, none"),
     ],
 )
 def test_bad_answers_are_refused_in_one_line(question: str, answer: object, says: str) -> None:
@@ -110,7 +119,7 @@ def test_answers_of_a_replay_are_refused_and_the_new_folder_is_removed(tmp_path:
     (tmp_path / "class").mkdir()
 
     with pytest.raises(SystemExit, match="belongs to Python"):
-        answers.check_all(GOOD | {"project_slug": "class", "_output_dir": str(tmp_path)})
+        filters.check_all(GOOD | {"project_slug": "class", "_output_dir": str(tmp_path)}, {})
 
     assert not list(tmp_path.iterdir())
 
@@ -120,36 +129,86 @@ def test_a_folder_with_something_in_it_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "class" / "file").touch()
 
     with pytest.raises(SystemExit):
-        answers.check_all(GOOD | {"project_slug": "class", "_output_dir": str(tmp_path)})
+        filters.check_all(GOOD | {"project_slug": "class", "_output_dir": str(tmp_path)}, {})
 
     assert (tmp_path / "class" / "file").exists()
 
 
+@pytest.mark.usefixtures("restored_environment")
 def test_of_two_that_have_made_the_same_folder_one_is_refused(tmp_path: Path) -> None:
     context = GOOD | {"accounts": "no", "_output_dir": str(tmp_path)}
     (tmp_path / "my_app").mkdir()
-    answers.check_all(context)
+    filters.check_all(context, {})
 
     with pytest.raises(SystemExit, match="another cookiecutter is writing"):
-        answers.check_all(context)
+        filters.check_all(context, {})
 
     assert [path.name for path in (tmp_path / "my_app").iterdir()] == [".being_written"]
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_a_text_is_the_same_after_python_has_read_it(text: str) -> None:
-    assert ast.literal_eval(answers.python(text)) == text
+    assert ast.literal_eval(filters.write_python(text)) == text
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_a_text_is_the_same_after_toml_has_been_read(text: str) -> None:
-    assert tomllib.loads(f'x = "{answers.toml(text)}"') == {"x": text}
+    assert tomllib.loads(f'x = "{filters.write_toml(text)}"') == {"x": text}
 
 
-def test_a_choice_is_taken_in_whatever_case() -> None:
+def test_the_case_of_a_choice_does_not_matter() -> None:
     context = {"interface": "API", "ci": "GitLab", "license": "apache-2.0"}
 
     for question in context:
         answers.check(context, question)
 
     assert context == {"interface": "api", "ci": "gitlab", "license": "Apache-2.0"}
+
+
+@pytest.fixture
+def restored_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(filters.FULL_DATABASE_URI, "")
+
+
+ADDRESS = "postgresql://me:S3cret@localhost/shop"
+
+
+def test_the_password_goes_along_with_the_answer_that_is_recorded() -> None:
+    context = GOOD | {"database_uri": ADDRESS}
+
+    for _ in range(2):  # when it is given, and when the project's folder is made
+        answers.check(context, "database_uri")
+
+    assert json.dumps(context["database_uri"]) == '"postgresql+psycopg://me@localhost/shop"'
+    assert getattr(context["database_uri"], "full") == ADDRESS.replace("://", "+psycopg://")  # noqa: B009
+
+
+@pytest.mark.usefixtures("restored_environment")
+def test_the_hook_alone_finds_the_password_in_its_environment() -> None:
+    filters.check_all(GOOD | {"accounts": "no", "database_uri": ADDRESS}, {})
+    assert "S3cret" in os.environ[filters.FULL_DATABASE_URI]
+
+    create_env_with_context({"cookiecutter": QUESTIONS})  # for the next hook
+
+    assert filters.FULL_DATABASE_URI not in os.environ
+
+
+def render(source: str, *, asks_questions: bool = True) -> str:
+    """Have Jinja render a text as cookiecutter does with an answer that was not typed."""
+    environment = create_env_with_context({"cookiecutter": QUESTIONS})
+    if asks_questions:
+        environment.from_string(QUESTIONS["__answers"]).render(cookiecutter={})
+    text: str = environment.from_string(source).render(cookiecutter={"project_slug": "my_app"})
+    return text
+
+
+@pytest.mark.parametrize("asks_questions", [True, False])
+@pytest.mark.parametrize("text", [*HARMLESS, "{{ cycler.__init__.__globals__ }}"])
+def test_an_answer_is_not_run_as_a_template(text: str, asks_questions: bool) -> None:
+    assert render(text, asks_questions=asks_questions) == text
+
+
+def test_the_sources_of_the_template_are_run() -> None:
+    assert render(QUESTIONS["database_uri"]) == "sqlite:///my_app.db"
+    assert render("{{cookiecutter.project_slug}}", asks_questions=False) == "my_app"
+    assert render("{{cookiecutter.project_slug}}") == "{{cookiecutter.project_slug}}"

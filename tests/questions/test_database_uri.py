@@ -8,6 +8,7 @@ from types import ModuleType
 from urllib.parse import quote, urlencode
 
 import pytest
+from conftest import TEMPLATE, load
 from dotenv import dotenv_values
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -78,22 +79,22 @@ def test_the_driver_is_named_and_its_package_is_known(
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ("", "is no address of a database"),
-        ("my_app.db", "is no address of a database"),
+        ("", "is not the address of a database"),
+        ("my_app.db", "is not the address of a database"),
         ("sqlite://my_app.db", "three slashes"),
         ("sqlite:///50%.db", "quote it, as %25"),
-        ("postgresql+asyncpg://h/d", "take postgresql+psycopg://"),
-        ("sqlite+aiosqlite:///x.db", "take sqlite+pysqlite://"),
-        ("mysql+aiomysql://h/d", "take mysql+pymysql://"),
-        ("mongodb://h/d", "names no database that is known"),
-        ("PostgreSQL://h/d", "names no database that is known"),
-        ("postgresql+magic://h/d", "take one of postgresql+psycopg"),
+        ("postgresql+asyncpg://h/d", "use postgresql+psycopg://"),
+        ("sqlite+aiosqlite:///x.db", "use sqlite+pysqlite://"),
+        ("mysql+aiomysql://h/d", "use mysql+pymysql://"),
+        ("mongodb://h/d", "names an unknown database"),
+        ("PostgreSQL://h/d", "names an unknown database"),
+        ("postgresql+magic://h/d", "use one of postgresql+psycopg"),
         ("postgresql://u:p@ss@h/d", "quote it, as %40"),
         ("postgresql://u:p/ss@h/d", "quote it, as %40"),
         ("postgresql://u:p#ss@h/d", "quote it, as %40"),
         ("postgresql://u:100%@h/d", "quote it, as %40"),
         ("postgresql://u:p ss@h/d", "quote it, as %40"),
-        ("postgresql://h:99999/d", "a port that is none"),
+        ("postgresql://h:99999/d", "an invalid port"),
         ("postgresql://h:port/d", "quote it"),
         ("postgresql://[nowhere]/d", "quote it"),
         ("postgresql://[::1::2]/d", "no IPv6 address"),
@@ -103,8 +104,8 @@ def test_the_driver_is_named_and_its_package_is_known(
         ("postgresql://h/d\n", "on one line"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_the_remedy(answer: str, says: str) -> None:
-    with pytest.raises(database_uri.Refused, match=says.replace("+", r"\+").replace("?", r"\?")):
+def test_an_address_that_cannot_be_used_is_refused_with_the_remedy(answer: str, says: str) -> None:
+    with pytest.raises(database_uri.InvalidUri, match=says.replace("+", r"\+").replace("?", r"\?")):
         database_uri.parse(answer)
 
 
@@ -122,12 +123,17 @@ def test_what_cannot_be_used_is_refused_with_the_remedy(answer: str, says: str) 
         ("mssql://?odbc_connect=Server%3Dh%3BPWD%3Dhidden", "mssql+pyodbc://"),
     ],
 )
-def test_what_is_recorded_has_no_password(answer: str, public: str) -> None:
+def test_the_recorded_address_has_no_password(answer: str, public: str) -> None:
     assert database_uri.parse(answer).public == public
 
 
 TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
 ANY_TEXT = st.text(max_size=12)
+
+
+@pytest.fixture
+def pre_gen(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load(TEMPLATE / "hooks" / "pre_gen_project.py", monkeypatch)
 
 
 def quoted(text: str) -> str:
@@ -170,16 +176,16 @@ def addresses(draw: DrawFn) -> str:
 @example(answer="postgresql://u:'\"@h/d")
 @example(answer=r"mysql://u:a%5C%27b@h/d?x=\n")
 def test_an_address_arrives_unchanged_or_is_refused_in_one_line(
-    answer: str, hook: ModuleType, tmp_path: Path
+    answer: str, pre_gen: ModuleType, tmp_path: Path
 ) -> None:
     try:
         uri = database_uri.parse(answer)
-    except database_uri.Refused as refused:
+    except database_uri.InvalidUri as refused:
         assert str(refused).isprintable()  # noqa: PT017
         return
     env = tmp_path / ".env"
     env.unlink(missing_ok=True)
-    hook.write_env(env, uri.full)
+    pre_gen.write_env(env, uri.full)
 
     arrived = make_url(str(dotenv_values(env)["DATABASE_URL"]))
 

@@ -1,6 +1,6 @@
-"""Whatever is answered: it is refused in one line, or stays text in a project that is whole.
+"""Each answer is refused in one line, or stays text in a complete project.
 
-ROUNDS=50 in the environment makes 5,000 cases instead of 300. An ordinary run has always the same ones.
+ROUNDS=50 in the environment makes 5,000 cases instead of 300. An ordinary run always has the same ones.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ import database_uri
 
 ORDINARY = 300
 CASES = 100 * ROUNDS
-# What would make a file of this name, were it run.
+# Code that creates a file of this name, if it runs.
 CANARY = "canary"
 RUN = f"__import__('os').system('touch {CANARY}')"
 HARMFUL = [
@@ -107,7 +107,7 @@ either = {
 def cases(draw: st.DrawFn) -> dict[str, str]:
     """Answers to all questions, of which at most one is likely to be refused."""
     given = draw(st.fixed_dictionaries({}, optional=either))
-    spoiled = draw(st.sampled_from([*[None] * 20, *answers.CHECKS, "database_uri"]))
+    spoiled = draw(st.sampled_from([*[None] * 20, *answers.CHECKS]))
     if spoiled:
         given[spoiled] = draw(anything)
     return given
@@ -124,7 +124,7 @@ def run_here(script_path: str, cwd: str) -> None:
             raise RuntimeError("a hook has failed") from end
     finally:
         sys.path[:], sys.dont_write_bytecode = path, bytecode
-        sys.modules.pop("set_up", None)
+        sys.modules.pop("setup", None)
         Path(script_path).unlink()
 
 
@@ -209,7 +209,7 @@ def check_project(project: Path, given: dict[str, str]) -> None:
         assert [path.name for path, content in contents.items() if password in content] == [".env"]
 
 
-def test_answers_are_refused_in_a_line_or_stay_text(
+def test_answers_are_refused_in_one_line_or_stay_text(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # One for all projects, as compiling their templates would take the most time.
@@ -347,7 +347,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_whichever_way_answers_come(
+def test_answers_are_as_safe_in_each_way(
     way: str, new_user: Callable[[], User], repository: Path
 ) -> None:
     for answered in TOGETHER:
@@ -377,7 +377,7 @@ def test_whichever_way_answers_come(
     )
 
 
-def test_typed_bytes_that_are_no_text_are_refused(user: User) -> None:
+def test_typed_bytes_that_are_not_text_are_refused(user: User) -> None:
     user.env["PYTHONIOENCODING"] = "utf-8:strict"  # as in most locales
     terminal = at_the_prompt(user)
     terminal.expect_exact("): ")

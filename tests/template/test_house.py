@@ -7,14 +7,25 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE, run
+from conftest import PROJECT, TEMPLATE, run
 
 pytestmark = pytest.mark.quick
+
+
+EXTENSION = PROJECT / "src" / "flask_safe_migrations"
 
 
 @pytest.mark.parametrize("command", ["ruff format --check --diff", "ruff check", "mypy"])
 def test_the_checks_find_nothing(command: str) -> None:
     done = run(command.split(), cwd=TEMPLATE, env=os.environ)
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("command", ["ruff format --check --diff", "ruff check"])
+def test_the_checks_find_nothing_in_the_extension(command: str) -> None:
+    options = ["--config", "pyproject.toml", "--config", "exclude=[]"]
+    done = run([*command.split(), *options, EXTENSION], cwd=TEMPLATE, env=os.environ)
 
     assert done.returncode == 0, done.stdout
 

@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands are run as they stand, and what it shows is what is there."""
+"""Runs the commands of the README as they stand, and compares what it shows with what is there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def without_times(text: str) -> str:
 
 @pytest.fixture
 def new_machine(user: User, tools: Path, repository: Path) -> User:
-    """A user with nothing but Python and git, for whom git finds this repository on GitHub."""
+    """Return a user who has only Python and git, for whom git finds this repository on GitHub."""
     user.env["PATH"] = str(tools)
     user.env |= {
         "GIT_CONFIG_COUNT": "1",

@@ -5,33 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
 import flask_migrate
 import pytest
-{%- if cookiecutter.accounts == "yes" %}
-from account_fixtures import CONFIG, SMALL, ann, client, few_attempts, owner  # noqa: F401
-{%- endif %}
 from environs import Env
 from flask import Flask
-{%- if cookiecutter.accounts == "no" %}
-from flask.testing import FlaskClient
-{%- endif %}
 from flask_safe_migrations import create_database, describe_database, drop_database
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
 from {{ cookiecutter.project_slug }} import config as settings
 from {{ cookiecutter.project_slug }} import create_app
 from {{ cookiecutter.project_slug }}.database import db
-from {{ cookiecutter.project_slug }}.query_log import TRANSACTION
+from {{ cookiecutter.project_slug }}.logs import TRANSACTION
 
 Config = dict[str, Any]
 NewApp = Callable[..., Flask]
-{%- if cookiecutter.accounts == "no" %}
-CONFIG: Config = {"TESTING": True, "SESSION_COOKIE_SECURE": False}
-SMALL: Config = {}
-{%- endif %}
+pytest_plugins = ["client_fixtures"]
 
 env = Env()
 env.read_env(settings.ENV_FILE, recurse=False)
@@ -69,7 +61,7 @@ def new_database(
 
 
 @pytest.fixture(scope="session")
-def config(new_database: Callable[[str], URL]) -> Config:
+def config(new_database: Callable[[str], URL], test_settings: Config) -> Config:
     """Return the settings as in production, whatever the environment is, but over HTTP."""
     url = new_database("test").render_as_string(hide_password=False)
     environment = {"SECRET_KEY": KEY, "DATABASE_URL": url}
@@ -77,16 +69,16 @@ def config(new_database: Callable[[str], URL]) -> Config:
         mock.patch.dict(os.environ, environment, clear=True),
         mock.patch.object(settings, "ENV_FILE", Path("nowhere")),
     ):
-        return settings.load_config() | CONFIG
+        return vars(settings.load_config()) | test_settings
 
 
 @pytest.fixture
-def new_app(config: Config) -> Iterator[NewApp]:
+def new_app(config: Config, small_settings: Config) -> Iterator[NewApp]:
     """Return a function that creates an application with other settings, outside the transaction."""
     created: list[Flask] = []
 
     def create(**values: object) -> Flask:
-        created.append(app := create_app(config | SMALL | values))
+        created.append(app := create_app(SimpleNamespace(**config | small_settings | values)))
         return app
 
     yield create
@@ -98,7 +90,7 @@ def new_app(config: Config) -> Iterator[NewApp]:
 @pytest.fixture(scope="session")
 def migrated_app(config: Config) -> Iterator[Flask]:
     """Return the application with the schema that the revisions make."""
-    app = create_app(config)
+    app = create_app(SimpleNamespace(**config))
     with app.app_context():
         flask_migrate.upgrade()
     yield app
@@ -142,11 +134,3 @@ def statements(app: Flask) -> Iterator[list[str]]:
     event.listen(Engine, "before_cursor_execute", record)
     yield made
     event.remove(Engine, "before_cursor_execute", record)
-{%- if cookiecutter.accounts == "no" %}
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    """Return a test client: https://flask.palletsprojects.com/en/stable/testing/."""
-    return app.test_client()
-{%- endif %}

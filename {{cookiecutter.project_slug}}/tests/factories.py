@@ -1,64 +1,18 @@
-"""Make the rows that a test begins with."""
+"""Create the rows that a test starts with."""
 
 from __future__ import annotations
 
-{% if cookiecutter.accounts == "yes" -%}
-import time
 from collections.abc import Iterable
 
 from flask import Flask
-from flask.testing import FlaskClient
-from flask_security import hash_password
-from sqlalchemy import select
 
-{% if "api" in cookiecutter.interface -%}
-from {{ cookiecutter.project_slug }}.accounts import tokens
-{% endif -%}
-from {{ cookiecutter.project_slug }}.accounts.models import Account
-from {{ cookiecutter.project_slug }}.database import db
-{%- else -%}
-from collections.abc import Iterable
-
-from flask import Flask
-{% endif %}
-from {{ cookiecutter.project_slug }}.notes import queries
-from {{ cookiecutter.project_slug }}.notes.models import Note
-{%- if cookiecutter.accounts == "yes" %}
-
-PASSWORD = "correct horse battery staple"
-{%- endif %}
+from {{ cookiecutter.project_slug }}.notes import new_note, queries
 
 
 def make_note(
     app: Flask, title: str = "Milk", body: str = "Two litres", tags: Iterable[str] = ()
 ) -> int:
-    """Save a note, and give its id."""
+    """Save a note, and return its id."""
     with app.app_context():
-        queries.save(note := Note(), title=title, body=body, tags=tags)
+        queries.save_note(note := new_note(), title=title, body=body, tag_names=tags)
         return note.id
-{%- if cookiecutter.accounts == "yes" %}
-
-
-def make_account(app: Flask, email: str = "ann@example.com") -> int:
-    """Make an account whose address is confirmed, and give its id."""
-    with app.app_context():
-        datastore = app.extensions["security"].datastore
-        account = datastore.create_user(email=email, password=hash_password(PASSWORD))
-        datastore.commit()
-        return int(account.id)
-
-
-def log_in(app: Flask, email: str) -> FlaskClient:
-    """A browser in which somebody is logged in, as after the form."""
-    client = app.test_client()
-    with app.test_request_context():
-        account = db.session.scalars(select(Account).where(Account.email == email)).one()
-        key = account.begin_session()
-{%- if "api" in cookiecutter.interface %}
-        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {tokens.make(account, 'tests')}"
-{%- endif %}
-        db.session.commit()
-    with client.session_transaction() as session:
-        session.update(_user_id=key, _fresh=True, fs_paa=time.time())
-    return client
-{%- endif %}

@@ -1,4 +1,4 @@
-"""Fill in the forms of a page as a visitor does, hidden fields included."""
+"""Fill in forms as a browser does, with their hidden fields."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from werkzeug.test import TestResponse
 
 
 class Form(HTMLParser):
-    """The fields of the last form of a page that is posted, and what they hold."""
+    """The fields of the last form of a page, with their values."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.fields: dict[str, str] = {}
-        self._text = ""  # the name of the text area that is being read
+        self._text = ""  # the name of the text area that is read
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -38,13 +38,13 @@ class Form(HTMLParser):
 
 
 def submit(client: FlaskClient, path: str, **values: str) -> TestResponse:
-    """Open the page at the path, type these values into its form, and send it."""
-    answer = send(client, path, **values)
+    """Open a page, send its form with these values, and follow a redirect."""
+    answer = open_and_send(client, path, **values)
     return client.get(answer.location) if answer.location else answer
 
 
-def send(client: FlaskClient, path: str, **values: str) -> TestResponse:
-    """The same, but stay where the form leads away."""
+def open_and_send(client: FlaskClient, path: str, **values: str) -> TestResponse:
+    """Open a page, and send its form with these values."""
     fields = Form(client.get(path).text).fields
     assert values.keys() <= fields.keys()
     return client.post(path, data=fields | values)

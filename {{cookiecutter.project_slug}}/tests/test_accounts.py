@@ -1,4 +1,4 @@
-"""People register, log in, and see to their accounts; nobody else does."""
+"""People register, log in and manage their own account."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 import pytest
+from account_factories import PASSWORD, log_in, make_account
 from conftest import NewApp
-from factories import PASSWORD, log_in, make_account, make_note
+from factories import make_note
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_security import EmailValidateException, hash_password
-from forms import Form, send, submit
+from flask_security import EmailValidateException
+from forms import Form, open_and_send, submit
 from passlib.context import CryptContext
 from passlib.totp import TOTP
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
 from werkzeug.test import TestResponse
 
-from {{ cookiecutter.project_slug }}.accounts import mail, sessions
+from {{ cookiecutter.project_slug }}.accounts import mail
 from {{ cookiecutter.project_slug }}.accounts.models import Account, Passkey, Role, Session
-from {{ cookiecutter.project_slug }}.database import Base, db
+from {{ cookiecutter.project_slug }}.accounts.settings import SESSION_LIFETIME
+from {{ cookiecutter.project_slug }}.database import db
 
 ANN, BEN = "ann@example.com", "ben@example.com"
 LINK = re.compile(r"http://localhost(/accounts/\S+)")
@@ -36,7 +39,7 @@ NEW = "a new password of Ann"
 
 @pytest.fixture
 def outbox(monkeypatch: pytest.MonkeyPatch) -> list[EmailMessage]:
-    """The messages that are sent, in place of their sending."""
+    """Collect the messages instead of sending them."""
     messages: list[EmailMessage] = []
     monkeypatch.setattr(mail, "send", messages.append)
     return messages
@@ -44,12 +47,12 @@ def outbox(monkeypatch: pytest.MonkeyPatch) -> list[EmailMessage]:
 
 @pytest.fixture
 def visitor(app: Flask) -> FlaskClient:
-    """A browser in which nobody is logged in."""
+    """Return a browser in which nobody is logged in."""
     return app.test_client()
 
 
 def link_in(message: EmailMessage) -> str:
-    """The path of the link in the message, which is the same in its HTML."""
+    """Return the path of the link in a message, which is the same in its HTML."""
     links = set()
     for kind in ("plain", "html"):
         part = message.get_body((kind,))
@@ -62,8 +65,8 @@ def link_in(message: EmailMessage) -> str:
 
 
 @cache
-def opened(app: Flask) -> tuple[str, dict[str, str]]:
-    """The session's cookie and the form's fields, as a browser gets them with the page to log in."""
+def open_login(app: Flask) -> tuple[str, dict[str, str]]:
+    """Open the log-in page, and return the session cookie and the fields of the form."""
     client = app.test_client()
     fields = Form(client.get("/accounts/login").text).fields
     cookie = client.get_cookie("session")
@@ -74,8 +77,8 @@ def opened(app: Flask) -> tuple[str, dict[str, str]]:
 def type_password(
     client: FlaskClient, email: str = ANN, password: str = PASSWORD, **more: str
 ) -> TestResponse:
-    """Send the form to log in, from a browser that has opened nothing else before."""
-    cookie, fields = opened(client.application)
+    """Send the log-in form, from a browser that has opened nothing else before."""
+    cookie, fields = open_login(client.application)
     client.set_cookie("session", cookie)
     typed = {"email": email, "password": password, **more}
     assert typed.keys() <= fields.keys()
@@ -86,14 +89,14 @@ def is_logged_in(client: FlaskClient) -> bool:
     return client.get("/notes").status_code == 200
 
 
-def accounts(app: Flask) -> list[str]:
+def list_addresses(app: Flask) -> list[str]:
     with app.app_context():
         return list(db.session.scalars(select(Account.email).order_by(Account.id)))
 
 
 def register(client: FlaskClient, email: str = BEN, password: str = PASSWORD) -> TestResponse:
     values = {"email": email, "password": password, "password_confirm": password}
-    return send(client, "/accounts/register", **values)
+    return open_and_send(client, "/accounts/register", **values)
 
 
 def test_from_registering_to_the_first_note(
@@ -101,7 +104,7 @@ def test_from_registering_to_the_first_note(
 ) -> None:
     register(visitor, "Ben@Example.com")
     assert "Thank you" in visitor.get("/").text
-    assert accounts(app) == [ANN, BEN]
+    assert list_addresses(app) == [ANN, BEN]
     (message,) = outbox
     assert message["To"] == BEN
 
@@ -118,12 +121,12 @@ def test_from_registering_to_the_first_note(
 
 
 def log_out(client: FlaskClient) -> None:
-    """Press the button that is on each page."""
+    """Press the button that each page has."""
     post(client, "/accounts/logout", on="/")
 
 
 def post(client: FlaskClient, path: str, *, on: str, **values: str) -> TestResponse:
-    """Send a form that is on a page, but isn't its last one."""
+    """Send a form of a page that is not its last one."""
     token = Form(client.get(on).text).fields["csrf_token"]
     return client.post(path, data={"csrf_token": token, **values}, follow_redirects=True)
 
@@ -137,7 +140,7 @@ KNOWN_AND_UNKNOWN = [
 
 
 @pytest.mark.parametrize(("path", "values"), KNOWN_AND_UNKNOWN)
-def test_no_answer_tells_who_has_an_account(
+def test_no_answer_shows_who_has_an_account(
     visitor: FlaskClient, outbox: list[EmailMessage], path: str, values: dict[str, str]
 ) -> None:
     fields = Form(visitor.get(path).text).fields | values
@@ -153,25 +156,25 @@ def test_no_answer_tells_who_has_an_account(
     assert {message["To"] for message in outbox} <= {ANN, "eve@example.com"}
 
 
-def test_whoever_registers_again_is_told_by_a_message_alone(
+def test_a_second_registration_is_answered_by_a_message_only(
     app: Flask, visitor: FlaskClient, outbox: list[EmailMessage]
 ) -> None:
-    register(visitor, "ann@\uff45xample.com", NEW)  # with a wide e
+    register(visitor, "ann@\uff45xample.com", NEW)  # with a fullwidth e
 
-    assert accounts(app) == [ANN]
+    assert list_addresses(app) == [ANN]
     assert "already in our system" in outbox[0].as_string()
     assert type_password(visitor, ANN, NEW).location is None
     assert not is_logged_in(visitor)
 
 
-def test_of_two_who_register_an_address_at_once_one_gets_the_account(
+def test_two_registrations_of_an_address_at_once_make_one_account(
     app: Flask, visitor: FlaskClient, outbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     datastore = app.extensions["security"].datastore
     find = type(datastore).find_user
 
     def find_too_early(self: object, **values: str) -> object:
-        monkeypatch.undo()  # the second time, it is there
+        monkeypatch.undo()  # the second time, it is found
         assert find(datastore, **values)
         return None
 
@@ -179,13 +182,13 @@ def test_of_two_who_register_an_address_at_once_one_gets_the_account(
 
     register(visitor, ANN)
     assert "Thank you" in visitor.get("/").text
-    assert accounts(app) == [ANN]
+    assert list_addresses(app) == [ANN]
 
 
 LOOKALIKES = [
     ("Ann@example.com", ANN),
     (" ann@EXAMPLE.com ", ANN),
-    ("ann@\uff45xample.com", ANN),  # a wide e
+    ("ann@\uff45xample.com", ANN),  # a fullwidth e
     ("\u0430nn@example.com", ""),  # a Cyrillic a
     ("an\u0144@example.com", ""),
     ("ann@ex\u0430mple.com", "ann@xn--exmple-4nf.com"),
@@ -193,14 +196,14 @@ LOOKALIKES = [
 ]
 
 
-@pytest.mark.parametrize(("typed", "meant"), LOOKALIKES)
-def test_an_address_that_looks_alike_is_the_same_or_another_or_none(
-    app: Flask, typed: str, meant: str
+@pytest.mark.parametrize(("typed", "stored"), LOOKALIKES)
+def test_addresses_that_look_alike_are_normalized_or_refused(
+    app: Flask, typed: str, stored: str
 ) -> None:
     util = mail.MailUtil(app)
     with app.test_request_context():
-        if meant:
-            assert util.normalize(typed) == meant
+        if stored:
+            assert util.normalize(typed) == stored
         else:
             with pytest.raises(EmailValidateException):
                 util.normalize(typed)
@@ -219,15 +222,15 @@ def test_what_cannot_be_registered_is_explained(app: Flask, visitor: FlaskClient
     right = Form(visitor.get("/accounts/register").text).fields
     right |= {"email": BEN, "password": PASSWORD, "password_confirm": PASSWORD}
 
-    for values, says in WRONG:
+    for values, message in WRONG:
         page = visitor.post("/accounts/register", data=right | values).text
-        assert says in page
+        assert message in page
         assert 'aria-invalid="true"' in page
-    assert accounts(app) == [ANN]
+    assert list_addresses(app) == [ANN]
 
 
-def forget(client: FlaskClient, outbox: list[EmailMessage]) -> str:
-    """The path of the link that Ann is sent after she has forgotten the password."""
+def request_reset(client: FlaskClient, outbox: list[EmailMessage]) -> str:
+    """Ask for a link to reset the password of Ann, and return its path."""
     submit(client, "/accounts/reset", email=ANN)
     return link_in(outbox.pop())
 
@@ -235,7 +238,7 @@ def forget(client: FlaskClient, outbox: list[EmailMessage]) -> str:
 def test_a_forgotten_password_is_replaced_once(
     client: FlaskClient, visitor: FlaskClient, outbox: list[EmailMessage]
 ) -> None:
-    link = forget(visitor, outbox)
+    link = request_reset(visitor, outbox)
 
     submit(visitor, link, password=NEW, password_confirm=NEW)
 
@@ -248,38 +251,38 @@ def test_a_forgotten_password_is_replaced_once(
     assert is_logged_in(visitor)
 
 
-def altered(link: str) -> str:
+def alter(link: str) -> str:
     return link[:-9] + ("A" if link[-9] != "A" else "B") + link[-8:]
 
 
-def foreign(link: str) -> str:
+def misuse(link: str) -> str:
     return link.replace("/reset/", "/confirm/").replace("/change-email/", "/reset/")
 
 
-@pytest.mark.parametrize("change", [altered, foreign])
-def test_a_token_that_was_changed_or_is_for_something_else_is_worth_nothing(
+@pytest.mark.parametrize("change", [alter, misuse])
+def test_a_link_that_was_altered_or_is_for_something_else_is_invalid(
     app: Flask, visitor: FlaskClient, outbox: list[EmailMessage], change: Callable[[str], str]
 ) -> None:
-    page = visitor.get(change(forget(visitor, outbox)), follow_redirects=True).text
+    page = visitor.get(change(request_reset(visitor, outbox)), follow_redirects=True).text
 
     assert "Ask for a new one" in page
 
 
 @pytest.mark.parametrize(
-    ("setting", "path", "says"),
+    ("setting", "path", "message"),
     [
         ("SECURITY_RESET_PASSWORD_WITHIN", "reset", "You did not reset your password within"),
         ("SECURITY_CONFIRM_EMAIL_WITHIN", "confirm", "You did not confirm your email within"),
     ],
 )
-def test_a_link_that_is_too_old_is_worth_nothing(
+def test_a_link_that_is_too_old_is_invalid(
     app: Flask,
     visitor: FlaskClient,
     outbox: list[EmailMessage],
     monkeypatch: pytest.MonkeyPatch,
     setting: str,
     path: str,
-    says: str,
+    message: str,
 ) -> None:
     if path == "confirm":
         register(visitor)
@@ -287,7 +290,7 @@ def test_a_link_that_is_too_old_is_worth_nothing(
         submit(visitor, "/accounts/reset", email=ANN)
     monkeypatch.setitem(app.config, setting, timedelta(seconds=-1))
 
-    assert says in visitor.get(link_in(outbox.pop()), follow_redirects=True).text
+    assert message in visitor.get(link_in(outbox.pop()), follow_redirects=True).text
 
 
 def test_a_changed_password_ends_all_other_sessions(
@@ -310,17 +313,17 @@ def test_an_address_is_changed_once_the_new_one_is_confirmed(
     submit(client, "/accounts/change-email", email="ann@example.org")
     message = outbox.pop()
     assert message["To"] == "ann@example.org"
-    assert accounts(app) == [ANN]
+    assert list_addresses(app) == [ANN]
 
     client.get(link_in(message))
 
-    assert accounts(app) == ["ann@example.org"]
-    assert outbox[0]["To"] == ANN  # so that she knows, if it was somebody else
+    assert list_addresses(app) == ["ann@example.org"]
+    assert outbox[0]["To"] == ANN  # in case it was somebody else
     client.get(link_in(message))
-    assert accounts(app) == ["ann@example.org"]
+    assert list_addresses(app) == ["ann@example.org"]
 
 
-def test_an_address_that_has_been_taken_meanwhile_is_not_changed_to(
+def test_an_address_that_is_taken_before_it_is_confirmed_is_refused(
     app: Flask, client: FlaskClient, outbox: list[EmailMessage]
 ) -> None:
     submit(client, "/accounts/change-email", email=BEN)
@@ -328,45 +331,45 @@ def test_an_address_that_has_been_taken_meanwhile_is_not_changed_to(
 
     client.get(link_in(outbox.pop()))
 
-    assert accounts(app) == [ANN, BEN]
+    assert list_addresses(app) == [ANN, BEN]
 
 
-def test_with_an_account_goes_all_that_belongs_to_it(app: Flask, client: FlaskClient) -> None:
+def test_deleting_an_account_deletes_what_belongs_to_it(app: Flask, client: FlaskClient) -> None:
     make_account(app, BEN)
     make_note(app)
     assert "Delete the account ann@example.com?" in client.get("/accounts/delete").text
-    assert accounts(app) == [ANN, BEN]
+    assert list_addresses(app) == [ANN, BEN]
 
     submit(client, "/accounts/delete")
 
-    assert accounts(app) == [BEN]
+    assert list_addresses(app) == [BEN]
     assert not is_logged_in(client)
     with app.app_context():
         left = {
             table.name: db.session.scalar(select(func.count()).select_from(table))
-            for table in Base.metadata.sorted_tables
+            for table in db.metadata.sorted_tables
         }
     assert {name for name, number in left.items() if number} == {"account"}
 
 
-def test_what_matters_most_asks_for_the_password_again(client: FlaskClient) -> None:
+def test_critical_changes_ask_for_the_password_again(client: FlaskClient) -> None:
     for path in ("delete", "change-email", "tf-setup", "wan-register", "mf-recovery-codes"):
         with client.session_transaction() as session:
             session["fs_paa"] -= 61 * 60
 
         asked = client.get(f"/accounts/{path}", follow_redirects=True)
-        assert "Is it you?" in asked.text
+        assert "Confirm that it is you" in asked.text
         typed = Form(asked.text).fields | {"password": PASSWORD}
         back = client.post(asked.request.full_path, data=typed)
         assert back.location == f"/accounts/{path}"
-        assert "Is it you?" not in client.get(back.location).text
+        assert "Confirm that it is you" not in client.get(back.location).text
 
 
 def test_sessions_are_listed_and_ended(app: Flask, client: FlaskClient) -> None:
     other, third = log_in(app, ANN), log_in(app, ANN)
     page = client.get("/accounts/sessions").text
     assert page.count("<time") == 3
-    assert page.count("this one") == 1
+    assert page.count("this browser") == 1
     key = re.findall(r'name="key" value="([^"]+)', page)[0]
 
     post(client, "/accounts/sessions", on="/accounts/sessions", key=key)
@@ -378,7 +381,7 @@ def test_sessions_are_listed_and_ended(app: Flask, client: FlaskClient) -> None:
     assert not is_logged_in(third)
 
 
-def test_nobody_ends_the_session_of_somebody_else(app: Flask, client: FlaskClient) -> None:
+def test_sessions_of_other_accounts_can_not_be_ended(app: Flask, client: FlaskClient) -> None:
     make_account(app, BEN)
     ben = log_in(app, BEN)
     with app.app_context():
@@ -389,10 +392,10 @@ def test_nobody_ends_the_session_of_somebody_else(app: Flask, client: FlaskClien
     assert is_logged_in(ben)
 
 
-def test_a_session_ends_after_a_while_and_is_then_forgotten(
+def test_a_session_expires_and_is_deleted_at_the_next_log_in(
     app: Flask, client: FlaskClient
 ) -> None:
-    long_ago = datetime.now(UTC) - sessions.LONGEST
+    long_ago = datetime.now(UTC) - SESSION_LIFETIME
     with app.app_context():
         db.session.execute(update(Session).values(began_at=long_ago))
         db.session.commit()
@@ -403,7 +406,7 @@ def test_a_session_ends_after_a_while_and_is_then_forgotten(
         assert db.session.scalar(select(func.count()).select_from(Session)) == 1
 
 
-def test_log_in_begins_a_session_that_log_out_ends(app: Flask, visitor: FlaskClient) -> None:
+def test_log_out_ends_the_session(app: Flask, visitor: FlaskClient) -> None:
     type_password(visitor)
     with visitor.session_transaction() as session:
         stolen = dict(session)
@@ -415,24 +418,26 @@ def test_log_in_begins_a_session_that_log_out_ends(app: Flask, visitor: FlaskCli
     assert not is_logged_in(thief)
 
 
-def test_each_log_in_has_a_session_of_its_own(visitor: FlaskClient) -> None:
+def test_each_log_in_begins_a_session_of_its_own(app: Flask, visitor: FlaskClient) -> None:
     keys = set()
     for _ in range(2):
         type_password(visitor)
-        with visitor.session_transaction() as session:
-            keys.add(session["_user_id"])
+        with app.app_context():
+            newest = select(Session.key).order_by(Session.began_at.desc())
+            keys.add(db.session.scalars(newest).first())
         log_out(visitor)
 
     assert len(keys) == 2
 
 
-def test_whoever_wants_stays_logged_in(client: FlaskClient, visitor: FlaskClient) -> None:
+def test_a_browser_can_stay_logged_in(client: FlaskClient, visitor: FlaskClient) -> None:
     type_password(visitor, remember="y")
     visitor.delete_cookie("session")  # as when the browser is closed
     assert is_logged_in(visitor)
+    assert "Log out" in visitor.get("/").text
 
     page = client.get("/accounts/sessions").text
-    assert page.count("<time") == 2  # it is still the one that the log-in began
+    assert page.count("<time") == 2  # still the session that the log-in began
     post(client, "/accounts/sessions", on="/accounts/sessions")
     visitor.delete_cookie("session")
     assert not is_logged_in(visitor)
@@ -450,7 +455,7 @@ ELSEWHERE = [
 ]
 
 
-def test_a_log_in_leads_nowhere_else(visitor: FlaskClient) -> None:
+def test_a_log_in_never_redirects_to_another_site(visitor: FlaskClient) -> None:
     fields = Form(visitor.get("/accounts/login").text).fields
     fields |= {"email": ANN, "password": PASSWORD}
     cookie = visitor.get_cookie("session")
@@ -463,12 +468,12 @@ def test_a_log_in_leads_nowhere_else(visitor: FlaskClient) -> None:
         assert location.startswith("http://localhost/"), target
 
 
-def test_a_log_in_leads_to_where_one_wanted_to_go(visitor: FlaskClient) -> None:
+def test_a_log_in_returns_to_the_requested_page(visitor: FlaskClient) -> None:
     path = visitor.get("/notes/new").location
     assert submit(visitor, path, email=ANN, password=PASSWORD).request.path == "/notes/new"
 
 
-def test_a_second_factor_is_set_up_with_an_app_that_reads_the_key(
+def test_a_second_factor_is_set_up_with_the_key_of_the_page(
     client: FlaskClient, visitor: FlaskClient
 ) -> None:
     page = post(client, "/accounts/tf-setup", on="/accounts/tf-setup", setup="authenticator")
@@ -485,7 +490,7 @@ def test_a_second_factor_is_set_up_with_an_app_that_reads_the_key(
 
 @pytest.fixture
 def factor(app: Flask) -> TOTP:
-    """The app of Ann, who has turned on the second factor."""
+    """Turn on the second factor of Ann, and return her app."""
     security = app.extensions["security"]
     with app.app_context():
         secret = security.totp_factory.generate_totp_secret()
@@ -495,29 +500,29 @@ def factor(app: Flask) -> TOTP:
         return TOTP(security.totp_factory.get_totp_pretty_key(secret))
 
 
-def later(factor: TOTP, steps: int = 1) -> str:
-    """The code of the app, half a minute later."""
+def next_code(factor: TOTP, steps: int = 1) -> str:
+    """Return the code that the app shows half a minute later."""
     code: str = factor.generate(time.time() + 30 * steps).token
     return code
 
 
-def test_the_second_factor_is_asked_for(visitor: FlaskClient, factor: TOTP) -> None:
+def test_the_second_factor_is_required(visitor: FlaskClient, factor: TOTP) -> None:
     page = visitor.get(type_password(visitor).location)
     assert "authenticator app" in page.text
     assert not is_logged_in(visitor)
 
     submit(visitor, "/accounts/tf-validate", code="000000")
     assert not is_logged_in(visitor)
-    submit(visitor, "/accounts/tf-validate", code=later(factor))
+    submit(visitor, "/accounts/tf-validate", code=next_code(factor))
     assert is_logged_in(visitor)
 
 
-def test_a_code_is_good_only_once(app: Flask, visitor: FlaskClient, factor: TOTP) -> None:
-    code = later(factor)
-    for browser, let_in in ((visitor, True), (app.test_client(), False)):
+def test_a_code_works_only_once(app: Flask, visitor: FlaskClient, factor: TOTP) -> None:
+    code = next_code(factor)
+    for browser, succeeds in ((visitor, True), (app.test_client(), False)):
         type_password(browser)
         submit(browser, "/accounts/tf-validate", code=code)
-        assert is_logged_in(browser) == let_in
+        assert is_logged_in(browser) == succeeds
 
 
 @pytest.mark.usefixtures("factor")
@@ -529,7 +534,7 @@ def test_the_second_factor_can_be_turned_off(client: FlaskClient, visitor: Flask
 
 
 @pytest.mark.usefixtures("factor")
-def test_a_recovery_code_does_once_what_the_app_would(
+def test_a_recovery_code_replaces_the_app_once(
     app: Flask, client: FlaskClient, visitor: FlaskClient
 ) -> None:
     codes = re.findall(
@@ -539,23 +544,23 @@ def test_a_recovery_code_does_once_what_the_app_would(
     with app.app_context():
         assert codes[0] not in str(db.session.scalar(select(Account.mf_recovery_codes)))
 
-    for browser, let_in in ((visitor, True), (app.test_client(), False)):
+    for browser, succeeds in ((visitor, True), (app.test_client(), False)):
         type_password(browser)
         submit(browser, "/accounts/mf-recovery", code=codes[0])
-        assert is_logged_in(browser) == let_in
+        assert is_logged_in(browser) == succeeds
     left = client.get("/accounts/mf-recovery-codes?show_codes=1").text
     assert codes[0] not in left
     assert codes[1] in left
 
 
-def test_without_the_password_no_code_is_taken(visitor: FlaskClient) -> None:
+def test_codes_need_the_password_first(visitor: FlaskClient) -> None:
     for path in ("tf-validate", "mf-recovery"):
         answer = visitor.get(f"/accounts/{path}", follow_redirects=True)
         assert answer.request.path == "/accounts/login"
 
 
 def test_a_passkey_is_found_with_its_account(app: Flask) -> None:
-    """How it is made and used is tested by browsers; see the template."""
+    """The template tests in a browser how a passkey is created and used."""
     datastore = app.extensions["security"].datastore
     with app.app_context():
         account = db.session.scalars(select(Account)).one()
@@ -573,21 +578,21 @@ def test_a_passkey_is_found_with_its_account(app: Flask) -> None:
 
 def test_passkeys_are_listed_and_deleted(app: Flask, client: FlaskClient) -> None:
     test_a_passkey_is_found_with_its_account(app)
-    assert "phone, in place of the password" in client.get("/accounts/wan-register").text
+    assert "phone, instead of the password" in client.get("/accounts/wan-register").text
 
     post(client, "/accounts/wan-delete", on="/accounts/wan-register", name="phone")
 
-    assert "phone, in" not in client.get("/accounts/wan-register").text
+    assert "phone, instead" not in client.get("/accounts/wan-register").text
 
 
 def attempt(client: FlaskClient, times: int, page: str = "login", **values: str) -> list[int]:
-    """Send the same form again and again, and give the answers' status codes."""
+    """Send a form several times, and return the status codes."""
     fields = Form(client.get(f"/accounts/{page}").text).fields | values
     return [client.post(f"/accounts/{page}", data=fields).status_code for _ in range(times)]
 
 
 @pytest.mark.parametrize("email", [ANN, "eve@example.com"])
-def test_guesses_are_counted_whether_the_account_is_there_or_not(
+def test_guesses_are_limited_whether_the_account_exists_or_not(
     limited: FlaskClient, email: str
 ) -> None:
     assert attempt(limited, 3, email=email, password="wrong password") == [200, 200, 429]
@@ -597,7 +602,7 @@ def test_guesses_are_counted_whether_the_account_is_there_or_not(
     assert int(refused.headers["Retry-After"]) <= 60
 
 
-def test_guesses_at_many_accounts_are_counted_too(limited: FlaskClient) -> None:
+def test_guesses_at_many_accounts_are_limited(limited: FlaskClient) -> None:
     answers = [
         type_password(limited, f"{number}@example.com", "wrong password").status_code
         for number in range(5)
@@ -607,15 +612,13 @@ def test_guesses_at_many_accounts_are_counted_too(limited: FlaskClient) -> None:
 
 
 @pytest.mark.usefixtures("factor")
-def test_codes_are_counted_by_whom_they_are_for(limited: FlaskClient) -> None:
+def test_codes_are_limited_per_account(limited: FlaskClient) -> None:
     type_password(limited)
 
     assert attempt(limited, 3, "tf-validate", code="000000") == [200, 200, 429]
 
 
-def test_guesses_of_whoever_has_found_an_open_browser_are_counted(
-    app: Flask, limited: FlaskClient
-) -> None:
+def test_guesses_in_an_open_browser_are_limited(app: Flask, limited: FlaskClient) -> None:
     type_password(limited)
 
     assert attempt(limited, 3, "verify", password="wrong password") == [200, 200, 429]
@@ -623,15 +626,15 @@ def test_guesses_of_whoever_has_found_an_open_browser_are_counted(
 
 @pytest.fixture
 def limited(app: Flask, visitor: FlaskClient) -> Iterator[FlaskClient]:
-    """A browser in which nobody is logged in, where attempts are counted."""
-    limiter = app.extensions["accounts_limiter"]
+    """Return a browser whose attempts are limited, and in which nobody is logged in."""
+    (limiter,) = app.extensions["limiter"]
     limiter.enabled = True
     yield visitor
     limiter.reset()
     limiter.enabled = False
 
 
-def test_programs_are_sent_to_the_api(visitor: FlaskClient) -> None:
+def test_json_is_refused(visitor: FlaskClient) -> None:
     token = Form(visitor.get("/accounts/login").text).fields["csrf_token"]
     values = {"email": ANN, "password": PASSWORD}
 
@@ -640,28 +643,53 @@ def test_programs_are_sent_to_the_api(visitor: FlaskClient) -> None:
     assert answer.status_code == 415
 
 
-@pytest.mark.parametrize(("email", "name"), [(ANN, "verify"), ("eve@example.com", "hash")])
-def test_nobody_waits_for_the_database_while_a_password_is_hashed(
-    visitor: FlaskClient, email: str, name: str, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def hashings(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Record whether a transaction is open, each time that a password is hashed."""
+    in_transaction: list[bool] = []
+
+    def observe(name: str) -> None:
+        method = getattr(CryptContext, name)
+
+        def hash_or_verify(context: CryptContext, *arguments: Any, **options: Any) -> object:  # noqa: ANN401
+            if context.default_scheme() == "argon2":
+                in_transaction.append(db.session.registry().in_transaction())
+            return method(context, *arguments, **options)
+
+        monkeypatch.setattr(CryptContext, name, hash_or_verify)
+
+    observe("hash")
+    observe("verify")
+    return in_transaction
+
+
+@pytest.mark.parametrize("email", [ANN, "eve@example.com"])
+def test_no_transaction_is_open_while_a_password_is_checked(
+    visitor: FlaskClient, email: str, hashings: list[bool]
 ) -> None:
-    method = getattr(CryptContext, name)
-    in_transaction = []
-
-    def watched(*arguments: Any, **options: Any) -> object:  # noqa: ANN401
-        in_transaction.append(db.session.registry().in_transaction())
-        return method(*arguments, **options)
-
-    monkeypatch.setattr(CryptContext, name, watched)
-
     type_password(visitor, email, "a wrong password")
 
-    assert in_transaction == [False]
+    assert hashings == [False]
 
 
-def test_hashing_a_password_stores_nothing_that_is_unfinished(app: Flask) -> None:
+def test_no_transaction_is_open_while_a_new_password_is_hashed(
+    client: FlaskClient, visitor: FlaskClient, outbox: list[EmailMessage], hashings: list[bool]
+) -> None:
+    values = {"new_password": NEW, "new_password_confirm": NEW}
+    register(visitor)
+    submit(client, "/accounts/change", password=PASSWORD, **values)
+    outbox.clear()
+    link = request_reset(visitor, outbox)
+    submit(visitor, link, password=PASSWORD, password_confirm=PASSWORD)
+
+    assert hashings == [False] * 4
+
+
+def test_hashing_a_password_commits_nothing_unfinished(app: Flask) -> None:
+    security = app.extensions["security"]
     with app.app_context():
         db.session.add(Role(name="editor"))
-        hash_password("a new password of nobody")
+        security.password_util.normalize("a new password of nobody")
         db.session.rollback()
 
         assert db.session.scalars(select(Role)).all() == []
@@ -671,21 +699,18 @@ def test_a_password_that_is_too_long_to_be_hashed_is_refused(visitor: FlaskClien
     assert type_password(visitor, password="x" * 201).status_code == 413
 
 
-def test_what_can_be_turned_off_is_not_there_then(
-    new_app: NewApp, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_features_can_be_turned_off(new_app: NewApp, caplog: pytest.LogCaptureFixture) -> None:
     settings = ("SECURITY_REGISTERABLE", "SECURITY_TWO_FACTOR", "SECURITY_WEBAUTHN")
     visitor = new_app(**dict.fromkeys(settings, False), TESTING=False).test_client()
 
-    assert "MAIL_URL is not set" in caplog.text  # so much a server says at its start
-
+    assert "MAIL_URL is not set" in caplog.text
     for path in ("register", "tf-setup", "mf-recovery-codes", "wan-register", "wan-signin"):
         assert visitor.get(f"/accounts/{path}").status_code == 404
     for path in ("", "login", "reset", "confirm", "change", "verify", "sessions", "delete"):
         assert visitor.get(f"/accounts/{path}").status_code in (200, 302)
 
 
-def test_the_page_of_the_account_leads_to_all_that_can_be_done(client: FlaskClient) -> None:
+def test_the_page_of_the_account_links_to_all_others(client: FlaskClient) -> None:
     page = client.get("/accounts").text
 
     links = re.findall(r'<li><a href="([^"]+)', page)
@@ -693,12 +718,12 @@ def test_the_page_of_the_account_leads_to_all_that_can_be_done(client: FlaskClie
     assert len(links) >= 7
 
 
-def test_pages_of_one_person_are_not_kept_for_others(client: FlaskClient) -> None:
+def test_personal_pages_are_not_cached_for_others(client: FlaskClient) -> None:
     for path in ("/notes", "/accounts"):
         assert client.get(path).cache_control.private
 
 
-def test_whoever_is_logged_in_costs_a_query_where_it_matters(
+def test_the_account_is_loaded_only_where_it_is_needed(
     client: FlaskClient, statements: list[str]
 ) -> None:
     statements.clear()
@@ -711,7 +736,7 @@ def test_whoever_is_logged_in_costs_a_query_where_it_matters(
 def test_links_are_not_in_the_log(
     visitor: FlaskClient, outbox: list[EmailMessage], caplog: pytest.LogCaptureFixture
 ) -> None:
-    link = forget(visitor, outbox)
+    link = request_reset(visitor, outbox)
 
     visitor.get(link)
 
@@ -719,7 +744,7 @@ def test_links_are_not_in_the_log(
     assert "/accounts/reset/***" in caplog.text
 
 
-def test_the_first_administrator_is_made_by_a_command(app: Flask, visitor: FlaskClient) -> None:
+def test_a_command_creates_the_first_administrator(app: Flask, visitor: FlaskClient) -> None:
     command = ["users", "create", BEN, "roles:administrator", "--active", "--password", PASSWORD]
 
     done = app.test_cli_runner().invoke(args=command)
@@ -729,17 +754,30 @@ def test_the_first_administrator_is_made_by_a_command(app: Flask, visitor: Flask
     assert "logged in as ben@example.com, administrator" in visitor.get("/accounts").text
 
 
-def test_a_role_that_is_not_there_is_not_given(app: Flask) -> None:
+def test_an_unknown_role_is_refused(app: Flask) -> None:
     command = ["users", "create", BEN, "roles:admin", "--active", "--password", PASSWORD]
 
     done = app.test_cli_runner().invoke(args=command)
 
     assert done.exit_code != 0
     assert "There is no role admin. There is administrator." in done.output
-    assert accounts(app) == [ANN]
+    assert list_addresses(app) == [ANN]
 
 
-def test_a_link_that_somebody_else_overtakes_is_worth_nothing(
+def test_violations_of_constraints_elsewhere_are_not_retried(new_app: NewApp) -> None:
+    app, calls = new_app(), []
+
+    @app.get("/fail")
+    def fail() -> str:
+        calls.append("/fail")
+        raise IntegrityError("INSERT", None, Exception("It exists."))
+
+    with pytest.raises(IntegrityError):
+        app.test_client().get("/fail")
+    assert len(calls) == 1  # no second try
+
+
+def test_an_address_that_is_taken_while_it_is_confirmed_is_refused(
     app: Flask, client: FlaskClient, outbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(client, "/accounts/change-email", email=BEN)
@@ -756,13 +794,13 @@ def test_a_link_that_somebody_else_overtakes_is_worth_nothing(
     monkeypatch.setattr(type(datastore), "find_user", find_too_early)
     client.get(link_in(outbox.pop(0)))
 
-    assert accounts(app) == [ANN, BEN]
+    assert list_addresses(app) == [ANN, BEN]
 
 
 OWN = ["/notes/{}", "/notes/{}/edit", "/notes/{}/delete"]
 
 
-def test_the_note_of_somebody_else_is_not_found(app: Flask, client: FlaskClient) -> None:
+def test_notes_of_other_accounts_are_not_found(app: Flask, client: FlaskClient) -> None:
     note_id = make_note(app)
     make_account(app, BEN)
     ben = log_in(app, BEN)
@@ -778,7 +816,7 @@ def test_the_note_of_somebody_else_is_not_found(app: Flask, client: FlaskClient)
     assert "Milk" in client.get("/notes").text
 
 
-def test_without_a_log_in_there_is_nothing_to_see(app: Flask, visitor: FlaskClient) -> None:
+def test_pages_need_a_log_in(app: Flask, visitor: FlaskClient) -> None:
     note_id = make_note(app)
 
     for path in ("/notes", "/notes/new", *OWN, "/accounts", "/accounts/delete"):
@@ -787,24 +825,24 @@ def test_without_a_log_in_there_is_nothing_to_see(app: Flask, visitor: FlaskClie
         assert answer.location.startswith("/accounts/login?next=")
 
 
-def test_in_place_of_the_password_a_passkey_has_to_know_its_owner(
+def test_a_passkey_that_replaces_the_password_verifies_its_owner(
     client: FlaskClient, visitor: FlaskClient
 ) -> None:
     for usage, verification in (("first", "required"), ("secondary", "discouraged")):
         page = post(
             client, "/accounts/wan-register", on="/accounts/wan-register", name="phone", usage=usage
         )
-        assert asked_of_browser(page)["authenticatorSelection"]["userVerification"] == verification
+        assert passkey_options(page)["authenticatorSelection"]["userVerification"] == verification
 
     page = post(visitor, "/accounts/wan-signin", on="/accounts/wan-signin")
-    assert asked_of_browser(page)["userVerification"] == "required"
+    assert passkey_options(page)["userVerification"] == "required"
     page = post(client, "/accounts/wan-verify", on="/accounts/verify")
-    assert asked_of_browser(page)["userVerification"] == "discouraged"
+    assert passkey_options(page)["userVerification"] == "discouraged"
 
 
-def asked_of_browser(page: TestResponse) -> dict[str, Any]:
-    """What a page has the browser ask a passkey for."""
+def passkey_options(page: TestResponse) -> dict[str, Any]:
+    """Return what a page makes the browser ask the passkey for."""
     found = re.search('data-options="([^"]+)', page.text)
     assert found
-    asked: dict[str, Any] = json.loads(unescape(found[1]))
-    return asked
+    options: dict[str, Any] = json.loads(unescape(found[1]))
+    return options

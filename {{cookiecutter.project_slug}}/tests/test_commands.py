@@ -33,20 +33,6 @@ def test_prepare_says_why_it_cannot(new_app: NewApp) -> None:
     assert "Create its folder" in done.output
 
 
-def test_a_database_in_memory_is_prepared_like_any_other(
-    new_app: NewApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the revisions, which may be for another database, and so without tables to seed."""
-    app = new_app(SQLALCHEMY_DATABASE_URI="sqlite://")
-    ignore = shutil.ignore_patterns("versions")
-    shutil.copytree(MIGRATIONS, tmp_path, dirs_exist_ok=True, ignore=ignore)
-    (tmp_path / "versions").mkdir()
-    monkeypatch.setattr(app.extensions["migrate"].migrate, "directory", str(tmp_path))
-    app.extensions["safe_migrations"].seed = lambda: None
-
-    assert "Seeded it." in app.test_cli_runner().invoke(cli.db, ["prepare"]).output
-
-
 def test_seeding_can_be_repeated(app: Flask) -> None:
     run = partial(app.test_cli_runner().invoke, cli.db)
 

@@ -40,12 +40,12 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
     settings = load_config()
 
-    assert settings["SECRET_KEY"] == KEY
-    assert settings["SQLALCHEMY_DATABASE_URI"].database == "app.db"
-    assert settings["TRUSTED_HOSTS"] == ["example.com", ".example.org"]
-    assert (settings["PROXIES"], settings["SLOW_QUERY"]) == (1, 0.1)
+    assert settings.SECRET_KEY == KEY
+    assert settings.SQLALCHEMY_DATABASE_URI.database == "app.db"
+    assert settings.TRUSTED_HOSTS == ["example.com", ".example.org"]
+    assert (settings.PROXIES, settings.SLOW_QUERY) == (1, 0.1)
 {%- if "pages" in cookiecutter.interface %}
-    assert settings["SESSION_COOKIE_SECURE"]
+    assert settings.SESSION_COOKIE_SECURE
 {%- endif %}
 
 
@@ -80,7 +80,7 @@ def test_the_environment_takes_precedence_over_the_file() -> None:
 
     settings = load_config()
 
-    assert (settings["SECRET_KEY"], settings["LOG_LEVEL"]) == (KEY, 10)
+    assert (settings.SECRET_KEY, settings.LOG_LEVEL) == (KEY, 10)
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:
@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
 def test_the_url_of_a_hosting_service_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://user:password@host/name")
     try:
-        driver = str(load_config()["SQLALCHEMY_DATABASE_URI"])
+        driver = str(load_config().SQLALCHEMY_DATABASE_URI)
     except ConfigurationError as missing_driver:
         driver = str(missing_driver)
 
@@ -121,7 +121,7 @@ def test_a_weak_key_is_refused_outside_development(
         load_config()
 
     monkeypatch.setenv("FLASK_DEBUG", "1")
-    assert load_config()["SECRET_KEY"] == key
+    assert key == load_config().SECRET_KEY
 
 
 def test_an_empty_key_is_refused_in_development_too(monkeypatch: pytest.MonkeyPatch) -> None:

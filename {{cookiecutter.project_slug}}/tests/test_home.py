@@ -28,11 +28,13 @@ def test_in_development_it_shows_what_runs(
     assert "no migration is pending" in page
 
 
-def test_an_error_has_a_page(client: FlaskClient) -> None:
-    response = client.get("/nowhere")
+@pytest.mark.parametrize("path", ["/nowhere", "/apis"])
+def test_an_error_has_a_page(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
 
     assert response.status_code == 404
     assert "<h1>Not Found</h1>" in response.text
+    assert client.get("/apis").mimetype == "text/html"
 
 
 def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import make_url, text
 
 from {{ cookiecutter.project_slug }}.database import db
-from {{ cookiecutter.project_slug }}.query_log import REPEATED
+from {{ cookiecutter.project_slug }}.logs import REPEATED
 
 Captured = pytest.CaptureFixture[str]
 
@@ -129,4 +129,4 @@ def test_slow_and_repeated_queries_are_named(development: FlaskClient, capsys: C
 
     logged = capsys.readouterr().err
     assert "A query took 0.0 s: SELECT" in logged
-    assert f"The same query ran {REPEATED} times in one request" in logged
+    assert f"The same query ran {REPEATED} times" in logged

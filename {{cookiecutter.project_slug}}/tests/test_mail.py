@@ -1,4 +1,4 @@
-"""Messages are handed over to a mail server, encrypted where there is a password."""
+"""Messages are sent through a mail server, encrypted where there is a password."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from {{ cookiecutter.project_slug }}.accounts import mail
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """A mail server on this machine that keeps what it is told."""
+    """A mail server on this machine that records what it receives."""
 
     daemon_threads = True
 
     def __init__(self, context: ssl.SSLContext | None, *, encrypted: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), Conversation)
         self.context, self.encrypted = context, encrypted
-        self.told: list[str] = []
+        self.received: list[str] = []
 
 
 class Conversation(socketserver.BaseRequestHandler):
-    """What a client says: https://www.rfc-editor.org/rfc/rfc5321."""
+    """A conversation with a client: https://www.rfc-editor.org/rfc/rfc5321."""
 
     server: Server
 
@@ -42,7 +42,7 @@ class Conversation(socketserver.BaseRequestHandler):
         try:
             if self.server.encrypted:
                 self.encrypt()
-            self.say("220 ready")
+            self.write("220 ready")
             while line := self.read():
                 self.answer(line)
         except OSError:
@@ -53,30 +53,30 @@ class Conversation(socketserver.BaseRequestHandler):
     def encrypt(self) -> None:
         assert self.server.context
         self.request = self.server.context.wrap_socket(self.request, server_side=True)
-        self.server.told.append("(encrypted)")
+        self.server.received.append("(encrypted)")
 
     def answer(self, line: str) -> None:
-        self.server.told.append(line)
+        self.server.received.append(line)
         word = line.split()[0].upper()
         if word == "EHLO":
             offered = [] if self.server.context is None else ["STARTTLS"]
             names = ["localhost", *offered, "AUTH PLAIN"]
             for name in names[:-1]:
-                self.say(f"250-{name}")
-            self.say(f"250 {names[-1]}")
+                self.write(f"250-{name}")
+            self.write(f"250 {names[-1]}")
         elif word == "STARTTLS":
-            self.say("220 go on" if self.server.context else "502 no")
+            self.write("220 continue" if self.server.context else "502 no")
             if self.server.context:
                 self.encrypt()
         elif word == "DATA":
-            self.say("354 go on")
+            self.write("354 continue")
             while (text := self.read()) != ".":
-                self.server.told.append(text)
-            self.say("250 taken")
+                self.server.received.append(text)
+            self.write("250 accepted")
         else:
-            self.say("235 welcome" if word == "AUTH" else "221 bye" if word == "QUIT" else "250 ok")
+            self.write({"AUTH": "235 welcome", "QUIT": "221 bye"}.get(word, "250 ok"))
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         self.request.sendall(f"{line}\r\n".encode())
 
     def read(self) -> str:
@@ -90,7 +90,7 @@ class Conversation(socketserver.BaseRequestHandler):
 
 @pytest.fixture
 def listen() -> Iterator[Callable[[Server], int]]:
-    """A function that has a server listen, and gives its port."""
+    """Return a function that starts a server, and returns its port."""
     servers: list[Server] = []
 
     def start(server: Server) -> int:
@@ -105,14 +105,14 @@ def listen() -> Iterator[Callable[[Server], int]]:
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The certificates of the machine take long to read."""
+def empty_certificate_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trust no certificate: those of the machine take long to read."""
     monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The certificate of a server on localhost, and beside it, as "key", what proves it."""
+    """Return the path of a certificate for localhost. Its key is the file "key" beside it."""
     folder = tmp_path_factory.mktemp("certificate")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
@@ -133,7 +133,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def context(certificate: Path) -> ssl.SSLContext:
-    """What a server with this certificate encrypts with."""
+    """Return the TLS settings of a server with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_name("key"))
     return context
@@ -141,6 +141,7 @@ def context(certificate: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 def message() -> EmailMessage:
+    """Return a message."""
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = "Milk", "a@example.com", "b@example.com"
     message.set_content("Two litres")
@@ -151,7 +152,7 @@ Listen = Callable[[Server], int]
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-def test_a_message_goes_encrypted_to_the_server_that_its_certificate_names(
+def test_a_message_is_encrypted_for_the_server_with_the_certificate(
     scheme: str,
     listen: Listen,
     context: ssl.SSLContext,
@@ -164,14 +165,14 @@ def test_a_message_goes_encrypted_to_the_server_that_its_certificate_names(
 
     mail.deliver(f"{scheme}://ann:p%40ss@localhost:{listen(server)}", message)
 
-    assert server.told.index("(encrypted)") < server.told.index("Two litres")
-    (login,) = (line for line in server.told if line.startswith("AUTH"))
+    assert server.received.index("(encrypted)") < server.received.index("Two litres")
+    (login,) = (line for line in server.received if line.startswith("AUTH"))
     assert login == "AUTH PLAIN AGFubgBwQHNz"
-    assert server.told.index("(encrypted)") < server.told.index(login)
+    assert server.received.index("(encrypted)") < server.received.index(login)
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-def test_a_server_with_the_certificate_of_a_stranger_gets_nothing(
+def test_a_server_with_an_untrusted_certificate_receives_nothing(
     scheme: str, listen: Listen, context: ssl.SSLContext, message: EmailMessage
 ) -> None:
     server = Server(context, encrypted=scheme == "smtps")
@@ -179,19 +180,19 @@ def test_a_server_with_the_certificate_of_a_stranger_gets_nothing(
     with pytest.raises(ssl.SSLCertVerificationError):
         mail.deliver(f"{scheme}://ann:pass@localhost:{listen(server)}", message)
 
-    assert not [line for line in server.told if line.startswith(("AUTH", "MAIL"))]
+    assert not [line for line in server.received if line.startswith(("AUTH", "MAIL"))]
 
 
-def test_a_password_is_never_sent_in_clear(listen: Listen, message: EmailMessage) -> None:
+def test_a_password_is_never_sent_unencrypted(listen: Listen, message: EmailMessage) -> None:
     server = Server(None)
 
     with pytest.raises(smtplib.SMTPException, match="STARTTLS"):
         mail.deliver(f"smtp://ann:pass@localhost:{listen(server)}", message)
 
-    assert not [line for line in server.told if line.startswith("AUTH")]
+    assert not [line for line in server.received if line.startswith("AUTH")]
 
 
-def test_a_server_on_this_machine_needs_neither_password_nor_encryption(
+def test_a_server_without_a_password_needs_no_encryption(
     listen: Listen, message: EmailMessage, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = Server(None)
@@ -199,9 +200,9 @@ def test_a_server_on_this_machine_needs_neither_password_nor_encryption(
 
     with app.app_context():
         mail.send(message)
-    mail.sender.submit(str).result()  # those before it are done then
+    mail.executor.submit(str).result()  # the messages before it are sent then
 
-    assert "Two litres" in server.told
+    assert "Two litres" in server.received
 
 
 def test_a_message_that_cannot_be_sent_is_logged(
@@ -214,13 +215,13 @@ def test_a_message_that_cannot_be_sent_is_logged(
 
     with app.app_context():
         mail.send(message)
-    mail.sender.submit(str).result()
+    mail.executor.submit(str).result()
 
     assert "“Milk” could not be sent through localhost:9: " in caplog.text
     assert "password-of-ann" not in caplog.text
 
 
-def test_without_a_server_a_message_is_missing_and_not_in_the_log(
+def test_without_a_server_the_log_says_so_but_not_the_text(
     message: EmailMessage, app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     with app.app_context():
@@ -230,7 +231,7 @@ def test_without_a_server_a_message_is_missing_and_not_in_the_log(
     assert "Two litres" not in caplog.text
 
 
-def test_in_development_it_is_in_the_log(
+def test_in_development_the_message_is_printed(
     message: EmailMessage,
     app: Flask,
     monkeypatch: pytest.MonkeyPatch,
@@ -241,7 +242,7 @@ def test_in_development_it_is_in_the_log(
 
     with app.test_request_context():
         mail.send(message)
-        assert "printed where flask run was typed" in str(get_flashed_messages())
+        assert "printed in the terminal of flask run" in str(get_flashed_messages())
     with app.app_context():
         mail.send(message)
 

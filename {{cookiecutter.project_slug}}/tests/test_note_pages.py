@@ -77,7 +77,7 @@ def test_of_two_at_the_same_moment_the_second_is_told(
         db.session.delete(note)
         db.session.commit()
 
-    monkeypatch.setattr(queries, "delete", change_first)
+    monkeypatch.setattr(queries, "delete_note", change_first)
 
     assert submit(client, path).status_code == 409
     assert titles(app) == ["Milk"]
@@ -110,11 +110,11 @@ def test_the_list_is_searched(client: FlaskClient, app: Flask) -> None:
         ("title", "", "This field is required."),
         ("title", "   ", "This field is required."),
         ("title", "x" * (Note.title.type.length + 1), "longer than"),
-        ("title", "a\0b", "Type plain text."),
-        ("body", "x" * (models.BODY_LENGTH + 1), "longer than"),
-        ("body", "a\x1bb", "Type plain text."),
+        ("title", "a\0b", "Remove the control characters"),
+        ("body", "x" * (models.MAX_BODY_LENGTH + 1), "longer than"),
+        ("body", "a\x1bb", "Remove the control characters"),
         ("tags", "x" * (Tag.name.type.length + 1), "A tag has at most"),
-        ("tags", ",".join(map(str, range(models.MOST_TAGS + 1))), "A note has at most"),
+        ("tags", ",".join(map(str, range(models.MAX_TAGS + 1))), "A note has at most"),
     ],
 )
 def test_what_cannot_be_stored_is_explained(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import flask_migrate
 import pytest
 from alembic.script import ScriptDirectory
+from client_fixtures import NOTE_ROWS
 from factories import make_note
 from flask import Flask
 from sqlalchemy import func, select, text
 from sqlalchemy.orm.exc import StaleDataError
 
 from {{ cookiecutter.project_slug }}.database import db, migrate
-from {{ cookiecutter.project_slug }}.notes import queries
+from {{ cookiecutter.project_slug }}.notes import queries, visible_notes
 from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 
@@ -21,7 +22,8 @@ def test_notes_are_found_by_title_text_and_tag(app: Flask) -> None:
     make_note(app, "100 %", "_")
 
     def found(**criteria: str) -> list[int]:
-        return [note.id for note in queries.find(**criteria, limit=10)]  # type: ignore[arg-type]
+        notes = queries.list_notes(visible_notes(), limit=10, **criteria)  # type: ignore[arg-type]
+        return [note.id for note in notes]
 
     with app.app_context():
         assert found(search="milk") == [bread, milk]
@@ -38,7 +40,8 @@ def test_the_number_of_queries_does_not_grow_with_the_notes(
 
     with app.app_context():
         statements.clear()
-        assert [len(note.tags) for note in queries.find(limit=5)] == [2] * 5
+        notes = queries.list_notes(visible_notes(), limit=5)
+        assert [len(note.tags) for note in notes] == [2] * 5
         assert len(statements) == 2  # the notes, and all their tags
 
 
@@ -55,7 +58,7 @@ def test_a_tag_that_somebody_makes_at_the_same_moment_is_taken(app: Flask) -> No
         db.session.add(Tag(name="shop"))
         db.session.flush()
 
-        assert queries._make_tag("shop").id
+        assert queries._create_tag("shop").id
         assert db.session.scalar(select(func.count()).select_from(Tag)) == 1
 
 
@@ -64,7 +67,7 @@ def test_a_change_of_the_tags_alone_is_a_new_version(app: Flask) -> None:
 
     with app.app_context():
         note = db.get_or_404(Note, note_id)
-        queries.save(note, title="Milk", body="", tags=["today"])
+        queries.save_note(note, title="Milk", body="", tag_names=["today"])
 
         assert note.version == 2
 
@@ -77,7 +80,7 @@ def test_a_note_that_was_changed_meanwhile_is_not_overwritten(app: Flask) -> Non
         db.session.execute(text("UPDATE note SET title = 'Bread', version = 2"))
         db.session.commit()
         with pytest.raises(StaleDataError):
-            queries.save(note, title="Beer", body="", tags=["shop"])
+            queries.save_note(note, title="Beer", body="", tag_names=["shop"])
         db.session.rollback()
 
         assert db.session.scalar(select(Note.title)) == "Bread"
@@ -86,13 +89,13 @@ def test_a_note_that_was_changed_meanwhile_is_not_overwritten(app: Flask) -> Non
 
 @pytest.mark.parametrize("text", ["\0", "a\x1bb", "\ud800", "two\nlines"])
 def test_what_is_no_plain_text_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="plain text"):
-        queries.clean(text)
+    with pytest.raises(ValueError, match="control characters"):
+        queries.clean_text(text)
 
 
 def test_texts_are_cleaned() -> None:
-    assert queries.clean(None) == queries.clean("  ") == ""
-    assert queries.clean(" a\r\nb\tc ", lines=True) == "a\nb\tc"
+    assert queries.clean_text(None) == queries.clean_text("  ") == ""
+    assert queries.clean_text(" a\r\nb\tc ", multiline=True) == "a\nb\tc"
 
 
 def test_upgrades_keep_the_notes_there_are(empty_app: Flask) -> None:
@@ -100,19 +103,8 @@ def test_upgrades_keep_the_notes_there_are(empty_app: Flask) -> None:
         first = ScriptDirectory(migrate.directory).get_base()
         flask_migrate.upgrade(revision=str(first))
         with db.engine.begin() as connection:
-{%- if cookiecutter.accounts == "yes" %}
-            connection.execute(
-                text(
-                    "INSERT INTO account (id, email, active, fs_uniquifier, fs_webauthn_user_handle)"
-                    " VALUES (1, 'ann@example.com', true, 'a', 'b')"
-                )
-            )
-            connection.execute(
-                text("INSERT INTO note (owner_id, title, body) VALUES (1, 'Milk', 'Two litres')")
-            )
-{%- else %}
-            connection.execute(text("INSERT INTO note (title, body) VALUES ('Milk', 'Two litres')"))
-{%- endif %}
+            for statement in NOTE_ROWS:
+                connection.execute(text(statement))
 
         flask_migrate.upgrade()
 

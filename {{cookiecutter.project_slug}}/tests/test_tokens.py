@@ -1,4 +1,4 @@
-"""Programs use the API with a token, and see what belongs to its owner alone."""
+"""Programs use the API with a token, and see only what belongs to its account."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import re
 from datetime import UTC, datetime
 from itertools import product
 
-from factories import log_in, make_account, make_note
+from account_factories import log_in, make_account
+from conftest import NewApp
+from factories import make_note
 from flask import Flask
 from flask.testing import FlaskClient
 from forms import Form, submit
 from sqlalchemy import select, update
 
-from {{ cookiecutter.project_slug }}.accounts import tokens
+from {{ cookiecutter.project_slug }} import api
 from {{ cookiecutter.project_slug }}.accounts.models import Account
-from {{ cookiecutter.project_slug }}.accounts.tokens import Token
+from {{ cookiecutter.project_slug }}.accounts.tokens import TOKEN_LIFETIME, Token
+from {{ cookiecutter.project_slug }}.api import Blueprint
 from {{ cookiecutter.project_slug }}.database import db
 
 
-def make(client: FlaskClient, name: str = "backup") -> str:
-    """Make a token on the page, which shows it this once."""
+def create_token(client: FlaskClient, name: str = "backup") -> str:
+    """Create a token on the page, which shows it this once."""
     found = re.search(
         r"<code>([\w-]{43})</code>", submit(client, "/accounts/tokens", name=name).text
     )
@@ -27,15 +30,15 @@ def make(client: FlaskClient, name: str = "backup") -> str:
     return found[1]
 
 
-def status(app: Flask, token: str) -> int:
-    """What a program is answered that sends this."""
+def get_status(app: Flask, token: str) -> int:
+    """Return the status of a request with this header."""
     return app.test_client().get("/api/notes", headers={"Authorization": token}).status_code
 
 
-def test_a_token_lets_a_program_in(app: Flask, client: FlaskClient) -> None:
-    token = make(client)
+def test_a_token_opens_the_api(app: Flask, client: FlaskClient) -> None:
+    token = create_token(client)
 
-    assert status(app, f"Bearer {token}") == 200
+    assert get_status(app, f"Bearer {token}") == 200
     page = client.get("/accounts/tokens").text
     assert "backup, until" in page
     assert token not in page
@@ -43,7 +46,7 @@ def test_a_token_lets_a_program_in(app: Flask, client: FlaskClient) -> None:
         assert token not in str(db.session.execute(select(Token.__table__)).all())
 
 
-def test_without_one_the_answer_is_401(app: Flask) -> None:
+def test_a_missing_or_invalid_token_is_answered_401(app: Flask) -> None:
     for given in ("", "Bearer", "Bearer ", "Bearer x", "Bearer \xe9", "Basic YTpi", "x"):
         answer = app.test_client().get("/api/notes", headers={"Authorization": given})
         assert answer.status_code == 401
@@ -52,59 +55,59 @@ def test_without_one_the_answer_is_401(app: Flask) -> None:
         assert "token" in answer.text
 
 
-def test_a_cookie_is_no_token(client: FlaskClient) -> None:
+def test_cookies_do_not_open_the_api(client: FlaskClient) -> None:
     del client.environ_base["HTTP_AUTHORIZATION"]
 
     assert client.get("/notes").status_code == 200
     assert client.post("/api/notes", json={"title": "Milk"}).status_code == 401
 
 
-def test_to_make_one_asks_for_the_password_again(client: FlaskClient) -> None:
+def test_creating_a_token_asks_for_the_password_again(client: FlaskClient) -> None:
     with client.session_transaction() as session:
         session["fs_paa"] -= 3600
 
-    assert "Is it you?" in client.get("/accounts/tokens", follow_redirects=True).text
+    assert "Confirm that it is you" in client.get("/accounts/tokens", follow_redirects=True).text
 
 
-def revoke(client: FlaskClient, token_id: int) -> None:
+def revoke_token(client: FlaskClient, token_id: int) -> None:
     csrf = Form(client.get("/accounts/tokens").text).fields["csrf_token"]
     client.post(f"/accounts/tokens/{token_id}/revoke", data={"csrf_token": csrf})
 
 
-def test_a_revoked_token_is_worth_nothing(app: Flask, client: FlaskClient) -> None:
-    token, other = make(client), make(client, "other")
+def test_a_revoked_token_is_refused(app: Flask, client: FlaskClient) -> None:
+    token, other = create_token(client), create_token(client, "other")
     with app.app_context():
         token_id = db.session.scalars(select(Token.id).where(Token.name == "backup")).one()
 
     make_account(app, "ben@example.com")
-    revoke(log_in(app, "ben@example.com"), token_id)
-    assert status(app, f"Bearer {token}") == 200  # it isn't his
+    revoke_token(log_in(app, "ben@example.com"), token_id)
+    assert get_status(app, f"Bearer {token}") == 200  # it belongs to Ann
 
-    revoke(client, token_id)
-    assert status(app, f"Bearer {token}") == 401
-    assert status(app, f"Bearer {other}") == 200
+    revoke_token(client, token_id)
+    assert get_status(app, f"Bearer {token}") == 401
+    assert get_status(app, f"Bearer {other}") == 200
 
 
-def test_a_token_ends_after_a_year(app: Flask, client: FlaskClient) -> None:
-    token = make(client)
+def test_a_token_expires_after_a_year(app: Flask, client: FlaskClient) -> None:
+    token = create_token(client)
     with app.app_context():
-        db.session.execute(update(Token).values(made_at=datetime.now(UTC) - tokens.LONGEST))
+        db.session.execute(update(Token).values(made_at=datetime.now(UTC) - TOKEN_LIFETIME))
         db.session.commit()
 
-    assert status(app, f"Bearer {token}") == 401
+    assert get_status(app, f"Bearer {token}") == 401
 
 
-def test_the_tokens_of_an_account_that_was_closed_end(app: Flask, client: FlaskClient) -> None:
-    token = make(client)
+def test_the_tokens_of_a_deactivated_account_are_refused(app: Flask, client: FlaskClient) -> None:
+    token = create_token(client)
     with app.app_context():
         db.session.execute(update(Account).values(active=False))
         db.session.commit()
 
-    assert status(app, f"Bearer {token}") == 401
+    assert get_status(app, f"Bearer {token}") == 401
     assert client.get("/notes").status_code == 302
 
 
-def test_the_note_of_somebody_else_is_not_found(app: Flask, client: FlaskClient) -> None:
+def test_notes_of_other_accounts_are_not_found(app: Flask, client: FlaskClient) -> None:
     path = f"/api/notes/{make_note(app)}"
     etag = client.get(path).headers["ETag"]
     make_account(app, "ben@example.com")
@@ -117,14 +120,26 @@ def test_the_note_of_somebody_else_is_not_found(app: Flask, client: FlaskClient)
     assert client.get(path).headers["ETag"] == etag
 
 
-def test_the_description_says_that_a_token_is_needed(client: FlaskClient) -> None:
+def test_the_description_requires_a_token(client: FlaskClient) -> None:
     description = client.get("/api/openapi.json").json
     assert description is not None
 
     assert description["security"] == [{"token": []}]
     for item in description["paths"].values():
         operations = [item[method] for method in item if method != "parameters"]
-        assert all("401" in operation["responses"] for operation in operations)
+        assert all("default" in operation["responses"] for operation in operations)
+
+
+def test_a_blueprint_on_the_api_needs_a_token_unless_it_is_public(new_app: NewApp) -> None:
+    app = new_app()
+    for name, is_public in (("open", True), ("closed", False)):
+        blueprint = Blueprint(name, __name__, url_prefix=f"/api/{name}")
+        blueprint.add_url_rule("", "add", lambda: {}, methods=["POST"])
+        api.register(app, blueprint, public=is_public)
+    client = app.test_client()
+
+    assert client.post("/api/open").status_code == 200
+    assert client.post("/api/closed").status_code == 401
 
 
 def test_a_token_needs_a_name(client: FlaskClient) -> None:

@@ -15,9 +15,11 @@ from logging.config import fileConfig
 from typing import Any
 
 from alembic import context
+from alembic.runtime.migration import MigrationInfo
 from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 from . import _autogenerate, _mysql_resume, _server, _sqlite
@@ -112,7 +114,7 @@ def _connect() -> Iterator[Connection]:
             event.listen(engine, "connect", _sqlite.set_up)
             event.listen(engine, "begin", _sqlite.begin)
     with engine.connect() as connection:
-        for statement in _get_limits(connection.dialect.name):
+        for statement in _get_limits(connection.dialect):
             connection.connection.cursor().execute(statement)
         # A SET that is rolled back on PostgreSQL is undone. Alembic takes a transaction that is
         # open already for ours, and would not commit it.
@@ -122,20 +124,25 @@ def _connect() -> Iterator[Connection]:
             connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
 
 
-def _get_limits(dialect: str) -> list[str]:
+def _get_limits(dialect: Dialect) -> list[str]:
     """Return what limits the time that the connection waits for locks and for a statement."""
+    name = dialect.name
     statement = float(current_app.config["MIGRATION_STATEMENT_TIMEOUT"])  # 0 is none there, too
-    if dialect == "postgresql":
+    if name == "postgresql":
         return [
             f"SET lock_timeout = {LOCK_ATTEMPT * 1000}",
             f"SET statement_timeout = {int(statement * 1000)}",
         ]
-    if dialect in ("mysql", "mariadb"):
+    if name in ("mysql", "mariadb"):
         return [
             f"SET SESSION lock_wait_timeout = {LOCK_ATTEMPT}",
             f"SET SESSION innodb_lock_wait_timeout = {LOCK_ATTEMPT}",
-        ] + ([f"SET SESSION max_statement_time = {statement}"] if dialect == "mariadb" else [])
-    if dialect == "sqlite":
+        ] + (
+            [f"SET SESSION max_statement_time = {statement}"]
+            if getattr(dialect, "is_mariadb", False)
+            else []
+        )
+    if name == "sqlite":
         return [
             f"PRAGMA busy_timeout={int(min(_get_seconds('MIGRATION_WAIT') * 1000, MAX_WAIT))}",
             # SQLite can only change a table by copying it. Dropping the old one would delete its
@@ -154,6 +161,7 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
         options |= {"transactional_ddl": True, "transaction_per_migration": False}
         options["on_version_apply"] = savepoint.renew
     context.configure(connection=connection, **options)
+    context.get_context().on_version_apply_callbacks += (_record_new_database,)
     heads = context.get_context().get_current_heads()
     command = context.get_context().opts["fn"].__name__
     if command != "do_stamp":
@@ -169,6 +177,12 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     else:
         with context.begin_transaction():
             context.run_migrations()
+
+
+def _record_new_database(step: MigrationInfo, **arguments: object) -> None:
+    """Have `prepare` seed a database in the process that has applied its first revision."""
+    if step.is_upgrade and not step.source_revision_ids:
+        context.config.attributes["is_new_database"] = True
 
 
 def _run_on_sqlite(savepoint: _sqlite.Savepoint) -> None:

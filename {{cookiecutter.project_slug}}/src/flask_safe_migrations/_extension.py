@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import logging
+import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +22,27 @@ from sqlalchemy import URL, Engine, MetaData, make_url
 
 PACKAGE = Path(__file__).parent
 INIT_TEMPLATES = PACKAGE / "init"  # what `flask db init` copies
+INIT_HOOKS = "imports, format"  # of ruff, where it is installed
 ENVIRONMENT = PACKAGE / "environment"  # runs in place of a stock env.py
 STOCK_ENV = Path(flask_migrate.__file__).parent / "templates" / "flask" / "env.py"
+# What releases of Flask-Migrate have written, as `_normalize` has it; the first digits of its SHA-256.
+STOCK_ENVS = {
+    "e7797fd21d4e0f8e",  # 0.1 to 1.0
+    "b9bf5e4cbbda1d07",  # 1.1 to 1.3
+    "8765a382617d9924",  # 1.4 and 1.5.0
+    "cdd6b512b239bff0",  # 1.5.1 to 2.3.0
+    "4a3a2337b288b3d5",  # 2.3.1
+    "044b7cc2c8e40589",  # 2.4
+    "bfda35e53239b192",  # 2.5.0 to 2.5.2
+    "0cb4f19e7f4d84a8",  # 2.5.3 and 2.6
+    "2af257cd0e62b874",  # 2.7 and 3.0.0
+    "0046547e7a08ed37",  # 3.0.1 and 3.1
+    "d135567c24cdbc87",  # 4.0.0
+    "af1f3b28b80f23fc",  # 4.0.1 and 4.0.2
+    "c46551573238d4b6",  # 4.0.3
+    "c1d204b763db2b3e",  # 4.0.4
+    "003d3c7d49894776",  # 4.0.5 to 4.1
+}
 # Of projects that were made before the extension was a package of its own.
 FORMER_ENV = re.compile(r"from \w+\.database\.migration import environment\s+environment\.run\(\)")
 DEFAULTS = {
@@ -27,6 +51,8 @@ DEFAULTS = {
     "MIGRATION_LOCK_TIMEOUT": 10,
     "MIGRATION_STATEMENT_TIMEOUT": 0,
 }
+
+log = logging.getLogger("alembic.env")
 
 
 @dataclass
@@ -39,6 +65,7 @@ class State:
     form_token: str = field(default_factory=secrets.token_urlsafe)
     # One thread that a database may hold up, while the health check answers.
     readiness: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
+    has_warned: bool = False  # of an env.py that does without the extension
 
     @property
     def directory(self) -> Path:
@@ -47,10 +74,18 @@ class State:
 
     @property
     def metadata(self) -> MetaData:
-        """The tables of all models."""
+        """The tables of all models: `target_metadata` as Alembic calls it, or that of `db`."""
         db: Any = self.migrate.db
-        metadata: MetaData = db.metadatas[None] if hasattr(db, "metadatas") else db.metadata
+        metadata: MetaData | None = self.migrate.alembic_ctx_kwargs.get("target_metadata")
+        if metadata is None:
+            metadata = db.metadatas[None] if hasattr(db, "metadatas") else db.metadata
         return metadata
+
+    @property
+    def version_table(self) -> dict[str, Any]:
+        """The options by which Alembic finds its table of revisions."""
+        options = self.migrate.alembic_ctx_kwargs.items()
+        return {name: value for name, value in options if name.startswith("version_table")}
 
     @property
     def engine(self) -> Engine:
@@ -122,24 +157,58 @@ class SafeMigrate(Migrate):
         opts: Iterable[str] | None = None,
     ) -> Config:
         """Return Alembic's configuration, which runs our environment where `env.py` is a stock one."""
-        config: Any = super().get_config(directory, x_arg, opts)
         folder = Path(directory or self.directory)
+        if "%" in str(folder):  # which Flask-Migrate does not escape
+            directory = os.path.relpath(folder)
+        config: Any = super().get_config(directory, x_arg, opts)
+        config.file_config["DEFAULT"]["here"] = _escaped(folder)  # nor does Alembic
+        hooks = config.get_section("post_write_hooks", {})
+        if hooks.get("hooks") == INIT_HOOKS and not find_spec("ruff"):
+            config.set_section_option("post_write_hooks", "hooks", "")
         if has_stock_environment(folder):
             if not config.get_main_option("version_locations"):
                 config.set_main_option("path_separator", "newline")  # a path may have spaces
                 config.set_main_option("version_locations", _escaped(folder / "versions"))
             config.set_main_option("script_location", _escaped(ENVIRONMENT))
             config.attributes["revision_template"] = str(folder / "script.py.mako")
+        elif not get_state().has_warned and is_foreign_environment(folder):
+            get_state().has_warned = True
+            log.warning(
+                "%s does without SafeMigrate: migrations run without its lock, limits and checks. To"
+                " have them, let the file be these two lines:\n"
+                "from flask_safe_migrations import run_environment\nrun_environment()",
+                folder / "env.py",
+            )
         return config  # type: ignore[no-any-return]
 
 
 def has_stock_environment(directory: Path) -> bool:
     """Whether `env.py` is as Flask-Migrate, or a former release of ours, has written it."""
-    try:
-        text = (directory / "env.py").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return text == STOCK_ENV.read_text(encoding="utf-8") or bool(FORMER_ENV.search(text))
+    text = _read_environment(directory)
+    digest = _normalize(text)
+    return (
+        digest in STOCK_ENVS
+        or digest == _normalize(STOCK_ENV.read_text(encoding="utf-8"))
+        or bool(FORMER_ENV.search(text))
+    )
+
+
+def is_foreign_environment(directory: Path) -> bool:
+    """Whether `env.py` is somebody's own, and does without the extension."""
+    text = _read_environment(directory)
+    return bool(text) and "run_environment" not in text
+
+
+def _read_environment(directory: Path) -> str:
+    """Return the text of `env.py`, which is empty before `flask db init`."""
+    path = directory / "env.py"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _normalize(text: str) -> str:
+    """Return a digest that formatters and sorters of imports do not change."""
+    lines = [line.strip() for line in ast.unparse(ast.parse(text)).splitlines()]
+    return sha256("\n".join(sorted(filter(None, lines))).encode()).hexdigest()[:16]
 
 
 def get_state() -> State:

@@ -165,10 +165,15 @@ def _run_squawk(texts: Mapping[str, str]) -> dict[str, list[Finding]]:
     """Return the rules of squawk that each text breaks, with the reasons.
 
     Raises:
-        CommandError: squawk has failed.
+        CommandError: squawk is missing, or has failed.
     """
     beside = shutil.which("squawk", path=str(Path(sys.executable).parent))
-    program = beside or shutil.which("squawk") or "squawk"
+    program = beside or shutil.which("squawk")
+    if not program:
+        raise CommandError(
+            "squawk is missing, which reads the revisions for PostgreSQL. To install it, run: pip"
+            " install squawk-cli"
+        )
     found: dict[str, list[Finding]] = {name: [] for name in texts}
     with TemporaryDirectory() as folder:
         for name, text in texts.items():

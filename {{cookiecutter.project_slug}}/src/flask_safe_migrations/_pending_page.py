@@ -52,7 +52,7 @@ def upgrade() -> ResponseReturnValue:
         prepare()
     except (DatabaseUnavailable, CommandError) as error:
         return _answer(problem=str(error))
-    return redirect("/")
+    return redirect(f"{request.script_root}/")
 
 
 def _explain() -> str:

@@ -8,7 +8,6 @@ from alembic import command
 
 from . import _server
 from ._extension import get_state
-from ._revisions import current_revisions
 
 
 def prepare() -> list[str]:
@@ -31,10 +30,9 @@ def prepare() -> list[str]:
                 raise
             _server.create_database(state.url)
             done.append(f"Created the database {_server.describe_database(state.url)}.")
-    is_new = not current_revisions()
     config: Any = state.migrate.get_config()
     command.upgrade(config, "head")
-    if is_new and state.seed:
+    if config.attributes.get("is_new_database") and state.seed:
         state.seed()
         done.append("Seeded it.")
     return done

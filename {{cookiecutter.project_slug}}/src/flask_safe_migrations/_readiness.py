@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ._extension import get_state
+from ._extension import State, get_state
 from ._revisions import connect, find_pending, has_revisions, read_heads
 
 # Whether the server takes no writes, such as a replica: of its settings, for it isn't tried.
@@ -50,7 +49,7 @@ def check_readiness(timeout: float = 0.8) -> Readiness:
     state = get_state()
     if not has_revisions(state.directory):
         return Readiness("this code has no migrations")
-    asked = state.readiness.submit(_ask, state.engine, state.directory)
+    asked = state.readiness.submit(_ask, state.engine, state)
     try:
         return asked.result(timeout)
     except (SQLAlchemyError, TimeoutError):
@@ -59,9 +58,9 @@ def check_readiness(timeout: float = 0.8) -> Readiness:
         return Readiness("the database does not answer")
 
 
-def _ask(engine: Engine, directory: Path) -> Readiness:
+def _ask(engine: Engine, state: State) -> Readiness:
     with connect(engine) as connection:
-        pending = find_pending(directory, read_heads(connection))
+        pending = find_pending(state.directory, read_heads(connection, state))
         if pending:
             return Readiness("migrations are pending", pending)
         if _is_read_only(connection):

@@ -14,9 +14,7 @@ from alembic.util import to_tuple
 from sqlalchemy import Connection, Engine, inspect
 
 from . import _mysql_resume
-from ._extension import get_state
-
-VERSION_TABLE = "alembic_version"
+from ._extension import State, get_state
 
 
 def current_revisions() -> tuple[str, ...]:
@@ -25,8 +23,9 @@ def current_revisions() -> tuple[str, ...]:
     Raises:
         sqlalchemy.exc.SQLAlchemyError: The database does not answer.
     """
-    with connect(get_state().engine) as connection:
-        return read_heads(connection)
+    state = get_state()
+    with connect(state.engine) as connection:
+        return read_heads(connection, state)
 
 
 def pending_revisions() -> list[str]:
@@ -47,7 +46,8 @@ def unknown_tables() -> list[str]:
         sqlalchemy.exc.SQLAlchemyError: The database does not answer.
     """
     state = get_state()
-    known = made_tables(state.directory) | {VERSION_TABLE, _mysql_resume.TABLE}
+    version_table = state.version_table.get("version_table", "alembic_version")
+    known = made_tables(state.directory) | {version_table, _mysql_resume.TABLE}
     with connect(state.engine) as connection:
         return sorted(set(inspect(connection).get_table_names()) - known)
 
@@ -62,9 +62,9 @@ def connect(engine: Engine | Connection) -> Iterator[Connection]:
             yield connection
 
 
-def read_heads(connection: Connection) -> tuple[str, ...]:
+def read_heads(connection: Connection, state: State) -> tuple[str, ...]:
     """Return the revisions in the version table."""
-    return MigrationContext.configure(connection).get_current_heads()
+    return MigrationContext.configure(connection, opts=state.version_table).get_current_heads()
 
 
 def find_pending(directory: Path, heads: tuple[str, ...]) -> list[str]:

@@ -1,13 +1,6 @@
 """The application factory: what the application consists of, from top to bottom."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-
 from flask import Flask
-{%- if "pages" in cookiecutter.interface %}
-from flask_wtf import CSRFProtect
-{%- endif %}
 
 from . import (
 {%- if cookiecutter.accounts == "yes" %}
@@ -19,10 +12,10 @@ from . import (
     database,
     errors,
     health,
-{%- if "pages" in cookiecutter.interface %}
-    home,
-{%- endif %}
     logs,
+{%- if "pages" in cookiecutter.interface %}
+    pages,
+{%- endif %}
     security,
 )
 from .config import PROJECT_ROOT, load_config
@@ -35,36 +28,37 @@ from .notes.pages import blueprint as notes_pages
 from .seeds import seed
 
 
-def create_app(test_config: Mapping[str, object] | None = None) -> Flask:
+def create_app(test_config: object | None = None) -> Flask:
     """Create the application, with the settings of the environment unless a test gives its own.
 
     Raises:
         ConfigurationError: Settings are missing or can't be used.
     """
     app = Flask(__name__, instance_path=str(PROJECT_ROOT / "instance"))
-    app.config.from_mapping(test_config or load_config())
+    app.config.from_object(test_config or load_config())
 
     logs.init_app(app)
     security.init_app(app)
-    errors.init_app(app)
     database.init_app(app)
     database.migrate.init_app(app, database.db, seed=seed)
     app.register_blueprint(health.blueprint)
+    renderers: dict[str, errors.Renderer] = {}
+{%- if "pages" in cookiecutter.interface %}
+
+    pages.init_app(app)
+    renderers["/"] = pages.render_error
+{%- if cookiecutter.accounts == "yes" %}
+    accounts.init_app(app)
+    accounts.require_login(app, notes_pages)
+{%- endif %}
+    app.register_blueprint(notes_pages)
+{%- endif %}
 {%- if "api" in cookiecutter.interface %}
 
     api.init_app(app)
-    api.register_blueprint(app, notes_api)
+    api.register(app, notes_api)
+    renderers["/api/"] = api.make_problem
 {%- endif %}
-{%- if "pages" in cookiecutter.interface %}
 
-    csrf = CSRFProtect(app)
-{%- if "api" in cookiecutter.interface %}
-    csrf.exempt(notes_api)  # it takes no cookies, which another site could have a browser send
-{%- endif %}
-{%- if cookiecutter.accounts == "yes" %}
-    accounts.init_app(app)
-{%- endif %}
-    app.register_blueprint(home.blueprint)
-    app.register_blueprint(notes_pages)
-{%- endif %}
+    errors.init_app(app, renderers)  # last, in place of the handlers of extensions
     return app

@@ -1,95 +1,63 @@
-"""What all of the JSON API shares: strict input, errors that are alike, and a description to read."""
-
-from __future__ import annotations
+"""The JSON API: strict input, one format for errors, and a description at /api/docs."""
 
 import json
-from collections.abc import Callable, Iterator
-from http import HTTPStatus
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from functools import partialmethod
+from typing import Any
 from urllib.parse import quote
 
 import flask_smorest
-from flask import Flask, Request, Response, abort
-{%- if cookiecutter.interface == "api" %}, redirect{% endif %}, request
-{%- if cookiecutter.interface == "api" %}, url_for{% endif %}
+from flask import Flask, Request, Response, abort, request
 from marshmallow import RAISE, Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import HTTPException
 
-from . import api_docs
-
-View = TypeVar("View", bound=Callable[..., Any])
+{% if cookiecutter.accounts == "yes" -%}
+from .accounts import tokens
+{% endif -%}
+from .security import CONTENT_POLICY
 
 PREFIX = "/api"
-LARGEST_BODY = 256 * 1024  # bytes
+MAX_BODY_SIZE = 256 * 1024  # bytes
 PROBLEM_JSON = "application/problem+json"
-ABOUT = (
-{%- if cookiecutter.accounts == "yes" %}
-    "It is used with a token, in the header Authorization: Bearer …; the page of one's account"
-    " has them. It heeds no cookies. Every error is a problem of"
-{%- else %}
-    "Anybody may use it: it takes no cookies and knows no accounts. Every error is a problem of"
-{%- endif %}
-    " RFC 9457: an object with the title of its status, and what is wrong in detail or, value by"
-    " value, in errors."
-)
-
-
-class InvalidValueSchema(Schema):
-    """One of the values that can't be used."""
-
-    pointer = fields.String(
-        metadata={
-            "description": "Where it is in the body, as in #/tags/0.",
-            "format": "uri-reference",
-        }
-    )
-    parameter = fields.String(metadata={"description": "The parameter that it is in."})
-    detail = fields.String(required=True, metadata={"description": "What is wrong with it."})
 
 
 class ProblemSchema(Schema):
     """An error: https://www.rfc-editor.org/rfc/rfc9457."""
 
-    type = fields.String(required=True, metadata={"format": "uri-reference"})
-    title = fields.String(required=True, metadata={"description": "The name of the status."})
+    type = fields.String(required=True)
+    title = fields.String(required=True)
     status = fields.Integer(required=True)
-    detail = fields.String(
-        required=True, metadata={"description": "What is wrong, and what to do."}
-    )
-    instance = fields.String(
-        required=True,
-        metadata={"description": "The path that was asked.", "format": "uri-reference"},
-    )
-    errors = fields.List(
-        fields.Nested(InvalidValueSchema),
-        metadata={"description": "The values that can't be used."},
-    )
+    detail = fields.String(required=True)
+    instance = fields.String(required=True)
+    errors = fields.List(fields.Dict(fields.String(), fields.String()))
 
 
 class Parser(FlaskParser):
-    """Reads what a request brings, and nothing that two programs might read differently."""
+    """Reads the input of a request, and accepts nothing that is ambiguous."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> object:
-        # Another site can have a browser post other types, but not this one.
+        # Another site can make a browser send other types, but not this one.
         if req.mimetype != "application/json":
-            abort(415, "The body has to be JSON, with the header Content-Type: application/json.")
-        req.max_content_length = LARGEST_BODY
-        body = req.get_data()
+            abort(415, "Send JSON, with the header Content-Type: application/json.")
+        req.max_content_length = MAX_BODY_SIZE
         try:
-            return _parse(body)
+            value = json.loads(req.get_data().decode(), object_pairs_hook=_refuse_duplicates)
+            # Not every program reads half a surrogate pair: https://www.rfc-editor.org/rfc/rfc7493
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+            return value
         except RecursionError:
-            raise BadRequest("The body is nested too deep.") from None
+            abort(400, "The body is nested too deep.")
         except ValueError as error:
-            raise BadRequest(f"The body is no JSON that can be read: {error}") from None
+            abort(400, f"The body is not valid JSON: {error}")
 
     def load_querystring(self, req: Request, schema: Schema) -> MultiDict[str, str]:
         repeated = [name for name, values in req.args.lists() if len(values) > 1]
         if repeated:
-            raise ValidationError({name: ["It is there more than once."] for name in repeated})
+            raise ValidationError({name: ["Send it once."] for name in repeated})
         return req.args
 
 
@@ -97,123 +65,108 @@ class Blueprint(flask_smorest.Blueprint):
     """A blueprint of the API: https://flask-smorest.readthedocs.io/en/latest/."""
 
     ARGUMENTS_PARSER = Parser()
-
-    def problems(self, *statuses: int) -> Callable[[View], View]:
-        """Describe the errors that an operation may answer."""
-
-        def describe(view: View) -> View:
-            for status in (*statuses,{% if cookiecutter.accounts == "yes" %} 401,{% endif %} 500):
-                view = self.alt_response(status, HTTPStatus(status).name)(view)
-            return view
-
-        return describe
+    METHODS_CHECKING_NOT_MODIFIED = ()  # Werkzeug's answer 304 has the ETag
+    response = partialmethod(flask_smorest.Blueprint.response, content_type="application/json")
 
 
 class Api(flask_smorest.Api):
-    """The description of the API, in which errors are problems."""
+    """The description of the API."""
 
     ERROR_SCHEMA = ProblemSchema
-    DEFAULT_ERROR_RESPONSE_NAME = None  # each operation names its errors
-
-    def _register_error_handlers(self) -> None:
-        """Leave the errors to errors.py, which knows more of them."""
-
-    def _register_responses(self) -> None:
-        # By its name it is looked up once, not for each status.
-        self.spec.components.schema("Problem", schema=ProblemSchema, lazy=True)
-        for status in HTTPStatus:
-            response: dict[str, Any] = {"description": status.phrase}
-            if status >= HTTPStatus.BAD_REQUEST:
-                response["content"] = {PROBLEM_JSON: {"schema": "Problem"}}
-            self.spec.components.response(status.name, response, lazy=True)
+    DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON
 
 
 def init_app(app: Flask) -> None:
-    """Add the API to the application."""
+    """Add the description of the API: openapi.json for programs, and a page for people."""
     app.config.from_mapping(
         API_TITLE=app.config["PROJECT_NAME"],
         API_VERSION="1",
 {%- if cookiecutter.accounts == "yes" %}
         API_SPEC_OPTIONS={
-            "info": {"description": ABOUT},
             "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
             "security": [{"token": []}],
         },
-{%- else %}
-        API_SPEC_OPTIONS={"info": {"description": ABOUT}},
 {%- endif %}
         OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX=PREFIX,  # and there openapi.json
+        OPENAPI_URL_PREFIX=PREFIX,
+        OPENAPI_RAPIDOC_PATH="docs",
+        OPENAPI_RAPIDOC_URL="../static/rapidoc/rapidoc-min.js",
+        # https://rapidocweb.com/api.html
+        OPENAPI_RAPIDOC_CONFIG={
+            "allow-server-selection": "false",
+            "load-fonts": "false",  # from another site
+            "render-style": "view",
+            "show-header": "false",
+        },
     )
-    app.extensions["api"] = api = Api(app)
-    app.add_url_rule(f"{PREFIX}/docs", "api_docs", lambda: api_docs.page(api.spec.to_dict()))
+    app.extensions["api"] = Api(app)
+{%- if cookiecutter.accounts == "yes" %}
+    app.register_blueprint(tokens.blueprint)
+{%- endif %}
+    app.after_request(_finish_response)
 {%- if cookiecutter.interface == "api" %}
-    app.add_url_rule("/", "home", lambda: redirect(url_for("api_docs")))
+    app.add_url_rule("/", "home", lambda: app.redirect(f"{PREFIX}/docs"))
 {%- endif %}
 
+{% if cookiecutter.accounts == "yes" %}
+def register(app: Flask, blueprint: Blueprint, *, public: bool = False) -> None:
+    """Add the operations of a blueprint to the API, for requests with a token or for all."""
+    if not public:
 
-def register_blueprint(app: Flask, blueprint: Blueprint) -> None:
-    """Add the operations of a blueprint to the API and to its description."""
+        @app.before_request
+        def require_token() -> None:
+            if blueprint.name in request.blueprints:
+                tokens.require_token()
+{% else %}
+def register(app: Flask, blueprint: Blueprint) -> None:
+    """Add the operations of a blueprint to the API."""
+{%- endif %}
+{%- if cookiecutter.interface == "pages+api" %}
+    app.extensions["csrf"].exempt(blueprint)  # the API ignores cookies
+{%- endif %}
     app.extensions["api"].register_blueprint(blueprint)
 
 
-def problem(error: HTTPException) -> Response:
-    """The answer to a request under /api/ that went wrong: https://www.rfc-editor.org/rfc/rfc9457."""
-    response = Response(status=error.code, headers=error.get_headers(), content_type=PROBLEM_JSON)
-    content = {
+def make_problem(error: HTTPException) -> Response:
+    """Return the answer to a request of the API that fails."""
+    problem: dict[str, Any] = {
         "type": "about:blank",
         "title": error.name,
-        "status": response.status_code,
+        "status": error.code,
         "detail": error.description,
         "instance": quote(request.path),
     }
-    messages: dict[str, Any] = getattr(error, "data", {}).get("messages", {})
-    if messages:
-        content["detail"] = "Some values can't be used: errors says which, and why."
-        content["errors"] = [
-            invalid for location in messages for invalid in _invalid(location, messages[location])
-        ]
-    response.set_data(json.dumps(content))
-    return response
+    # https://webargs.readthedocs.io/en/latest/framework_support.html#error-handling
+    if messages := getattr(error, "data", {}).get("messages"):
+        detail = "Some values can't be used. See errors."
+        problem |= {"detail": detail, "errors": list(_flatten(messages))}
+    headers = error.get_headers()
+    return Response(json.dumps(problem), error.code, headers, content_type=PROBLEM_JSON)
 
 
-def _invalid(
-    location: str, messages: dict[Any, Any] | list[str], *path: str
-) -> Iterator[dict[str, str]]:
-    """The messages of webargs, which are nested as the values are, one after another."""
+def _flatten(messages: Any, *path: str) -> Iterator[dict[str, str]]:  # noqa: ANN401
+    """Yield the messages of webargs, which are nested as the values are, each with its place."""
     if isinstance(messages, dict):
         for name, inner in messages.items():
-            yield from _invalid(location, inner, *path, *([] if name == "_schema" else [str(name)]))
-    elif location == "json":
-        pointer = "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in path)
-        for message in messages:
-            yield {"pointer": f"#{quote(pointer)}", "detail": message}
+            yield from _flatten(inner, *path, *([] if name == "_schema" else [str(name)]))
+    elif path[0] == "json":
+        names = (name.replace("~", "~0").replace("/", "~1") for name in path[1:])
+        pointer = "#" + quote("".join(f"/{name}" for name in names))
+        yield from ({"pointer": pointer, "detail": message} for message in messages)
     else:
-        for message in messages:
-            yield {"parameter": ".".join(path), "detail": message}
+        yield from ({"parameter": ".".join(path[1:]), "detail": message} for message in messages)
 
 
-def _parse(body: bytes) -> object:
-    """Read I-JSON, the JSON that every program reads alike: https://www.rfc-editor.org/rfc/rfc7493.
-
-    Raises:
-        ValueError: it is none.
-        RecursionError: it is nested too deep.
-    """
-    value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse)
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise ValueError("a text has half of a surrogate pair") from None
-    return value
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(value := dict(pairs)) < len(pairs):
         raise ValueError("an object has a name twice")
     return value
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+def _finish_response(response: Response) -> Response:
+    if request.endpoint == "api-docs.openapi_rapidoc":
+        # RapiDoc sets styles by attributes, which no hash can allow.
+        policy = f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"
+        response.headers["Content-Security-Policy"] = policy
+    response.make_conditional(request)
+    return response

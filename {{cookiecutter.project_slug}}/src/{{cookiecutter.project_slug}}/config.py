@@ -1,19 +1,18 @@
 """The settings: read from the environment or `.env`, and checked when the application starts."""
 
-from __future__ import annotations
-
 import logging
-from pathlib import Path
-from typing import Any, cast
 {%- if cookiecutter.accounts == "yes" %}
-from urllib.parse import urlsplit
+from contextlib import suppress
+from functools import partial
 {%- endif %}
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 from click import ClickException
-from environs import Env, EnvValidationError, ValidationError
+from environs import Env, EnvValidationError, ValidationError, validate
 from flask.cli import NoAppException
 from flask.helpers import get_debug_flag
-from marshmallow.validate import Length, OneOf, Range
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -32,7 +31,7 @@ class ConfigurationError(NoAppException):
     show = ClickException.show  # and without the usage of the command
 
 
-def load_config() -> dict[str, Any]:
+def load_config() -> SimpleNamespace:
     """Return the settings. `.env.example` describes them.
 
     Raises:
@@ -41,10 +40,7 @@ def load_config() -> dict[str, Any]:
     env = Env(eager=False)
     env.add_parser("database_url", _parse_database_url)
     env.add_parser("hosts", _parse_hosts)
-{%- if cookiecutter.accounts == "yes" %}
-    env.add_parser("server_url", _parse_server_url)
-{%- endif %}
-    seconds = Range(0, 1_000_000, max_inclusive=False)
+    seconds = validate.Range(0, 1_000_000, max_inclusive=False)
     try:
         env.read_env(ENV_FILE, recurse=False)
     except (OSError, UnicodeDecodeError) as error:
@@ -54,10 +50,10 @@ def load_config() -> dict[str, Any]:
     env.str("PROJECT_NAME", {{cookiecutter.project_name | python}})
     env.str("SECRET_KEY", validate=_check_secret_key)
     env.hosts("TRUSTED_HOSTS", "")
-    env.int("MAX_CONTENT_LENGTH", 1_000_000, validate=Range(0, 999_999_999))
+    env.int("MAX_CONTENT_LENGTH", 1_000_000, validate=validate.Range(0, 999_999_999))
 {%- if "pages" in cookiecutter.interface %}
     env.bool("SESSION_COOKIE_SECURE", not get_debug_flag())
-    env.str("SESSION_COOKIE_SAMESITE", "Lax", validate=OneOf(("Lax", "Strict", "None")))
+    env.str("SESSION_COOKIE_SAMESITE", "Lax", validate=validate.OneOf(("Lax", "Strict", "None")))
 {%- endif %}
     # https://docs.sqlalchemy.org/en/21/core/engines.html#database-urls
     env.database_url("DATABASE_URL")
@@ -71,16 +67,16 @@ def load_config() -> dict[str, Any]:
     # https://docs.python.org/3/library/logging.html#logging-levels
     env.log_level("LOG_LEVEL", logging.INFO)
     # https://gunicorn.org/reference/settings/#threads
-    env.int("WEB_THREADS", 4, validate=Range(1, 1000))
+    env.int("WEB_THREADS", 4, validate=validate.Range(1, 1000))
     # https://flask.palletsprojects.com/en/stable/deploying/proxy_fix/
-    env.int("PROXIES", 0, validate=Range(0, 100))
+    env.int("PROXIES", 0, validate=validate.Range(0, 100))
 {%- if cookiecutter.accounts == "yes" %}
     # https://flask-security.readthedocs.io/en/stable/configuration.html
-    env.server_url("MAIL_URL", "", none="", schemes=("smtps", "smtp"))
-    env.str("MAIL_FROM", "no-reply@localhost", validate=Length(1))
-    env.server_url(
-        "RATELIMIT_STORAGE_URI", "memory://", none="memory://", schemes=("redis", "rediss")
-    )
+    smtp = partial(_check_server_url, schemes=("smtps", "smtp"))
+    env.str("MAIL_URL", "", validate=smtp)
+    env.str("MAIL_FROM", "no-reply@localhost", validate=validate.Length(1))
+    redis = partial(_check_server_url, schemes=("redis", "rediss"))
+    env.str("RATELIMIT_STORAGE_URI", "memory://", validate=redis)
     env.str("TOTP_SECRET", "")
     env.bool("SECURITY_REGISTERABLE", True)
     env.bool("SECURITY_TWO_FACTOR", True)
@@ -95,8 +91,9 @@ def load_config() -> dict[str, Any]:
             "These settings are missing or can't be used. Set them in the environment, or in"
             f" {ENV_FILE}; .env.example describes them.{faults}"
         ) from None
-    config = dict(env.dump())
-    return config | {"SQLALCHEMY_DATABASE_URI": config["DATABASE_URL"]}
+    config = SimpleNamespace(**env.dump(), SQLALCHEMY_RECORD_QUERIES=True)
+    config.SQLALCHEMY_DATABASE_URI = config.DATABASE_URL
+    return config
 
 
 def _check_secret_key(key: str) -> None:
@@ -110,23 +107,6 @@ def _check_secret_key(key: str) -> None:
 
 def _parse_hosts(text: str) -> list[str] | None:
     return text.replace(",", " ").split() or None  # None: each host is trusted
-{%- if cookiecutter.accounts == "yes" %}
-
-
-def _parse_server_url(value: str, *, none: str, schemes: tuple[str, ...]) -> str:
-    """Check a URL, or what stands for none. The message leaves it out: it may hold a password."""
-    try:
-        parts = urlsplit(value)
-        is_valid = parts.scheme in schemes and parts.hostname and parts.port != 0
-    except ValueError:
-        is_valid = False
-    if is_valid or value == none:
-        return value
-    raise ValidationError(
-        f"It can't be read. Set it to a URL such as {schemes[0]}://user:password@host:port."
-        " In a password, write @ : / # as %40 %3A %2F %23."
-    )
-{%- endif %}
 
 
 def _parse_database_url(value: str, *, required: bool = True) -> URL | None:
@@ -159,3 +139,16 @@ def _parse_database_url(value: str, *, required: bool = True) -> URL | None:
             " %40 %3A %2F %23."
         ) from None
     return url
+{%- if cookiecutter.accounts == "yes" %}
+
+
+def _check_server_url(value: str, schemes: tuple[str, ...]) -> None:
+    """Refuse what is no URL of a server. The message leaves it out: it may hold a password."""
+    with suppress(ArgumentError, ValueError):
+        if value in ("", "memory://") or make_url(value).drivername in schemes:
+            return
+    raise ValidationError(
+        f"It can't be read. Set it to a URL such as {schemes[0]}://user:password@host:port."
+        " In a password, write @ : / # as %40 %3A %2F %23."
+    )
+{%- endif %}

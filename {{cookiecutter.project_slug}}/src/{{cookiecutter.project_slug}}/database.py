@@ -1,7 +1,5 @@
 """The database: the session, the base class of the models, and how the application connects."""
 
-from __future__ import annotations
-
 import enum
 import logging
 from collections.abc import Callable, Mapping
@@ -12,20 +10,18 @@ from flask import Flask, g, has_request_context, request
 from flask_safe_migrations import SafeMigrate, is_in_memory
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, DateTime, Enum, MetaData, String, event, make_url
-from sqlalchemy.engine import Dialect, ExceptionContext
+from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
-from . import query_log
 from .config import MIGRATIONS
 
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 10  # seconds that a request waits for a connection
 NO_LIMIT = 2_000_000  # seconds; in milliseconds, PostgreSQL takes little more
-READ_ONLY = {"25006", "1290", "1792", "1836"}  # errors of a server that takes no writes
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +92,6 @@ def init_app(app: Flask) -> None:
     db.init_app(app)
     app.teardown_appcontext(_end_session)  # before that of Flask-SQLAlchemy
     with app.app_context():
-        query_log.init_app(app, db.engine)
-        event.listen(db.engine, "handle_error", _leave_read_only_server)
         for name, listener in LISTENERS.get(url.get_backend_name(), {}).items():
             event.listen(db.engine, name, listener)
 
@@ -151,12 +145,6 @@ def _begin_on_sqlite(connection: Connection) -> None:
     """
     reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
     connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
-
-
-def _leave_read_only_server(context: ExceptionContext) -> None:
-    """Connect again: after a failover, the connections of the pool lead to the old primary."""
-    if get_error_codes(context.original_exception) & READ_ONLY:
-        context.is_disconnect = True
 
 
 def _end_session(error: BaseException | None) -> None:

@@ -1,54 +1,39 @@
 """Answers to requests that fail."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable
 
-from flask import (
-    Flask,
-    current_app,
-{%- if "pages" in cookiecutter.interface %}
-    render_template,
-{%- endif %}
-    request,
-)
+from flask import Flask, current_app, request
 from sqlalchemy import exc
-from werkzeug import Response, exceptions
-{% if "api" in cookiecutter.interface %}
-from . import api
-{%- endif %}
+from werkzeug import Response
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
+
 from .database import get_error_codes
 
-# Conditions that pass: a lock, a limit, a full disk, a failover.
+Renderer = Callable[[HTTPException], Response]
+
+# Conditions that pass: a lock, a limit, a full disk, a server that takes no writes yet.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, https://sqlite.org/rescode.html,
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 TEMPORARY = re.compile(
-    "40...|53...|55P03|57...|58030|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
-    "|1021|1047|1114|1205|1213|1317|1969|3024"
+    "25006|40...|53...|55P03|57...|58030|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
+    "|1021|1047|1114|1205|1213|1290|1317|1792|1836|1969|3024"
 )
 
 
-def init_app(app: Flask) -> None:
-    """Register the error handlers."""
-    app.register_error_handler(exceptions.HTTPException, handle_http_exception)
+def init_app(app: Flask, renderers: dict[str, Renderer]) -> None:
+    """Register the error handlers. Each renderer is for the paths with its prefix."""
+    app.extensions["error_renderers"] = renderers
+    app.register_error_handler(HTTPException, handle_http_exception)
     app.register_error_handler(exc.DBAPIError, handle_database_error)
     app.register_error_handler(exc.TimeoutError, handle_database_error)
 
 
-def handle_http_exception(error: exceptions.HTTPException) -> Response:
+def handle_http_exception(error: HTTPException) -> Response:
     """Answer with what is wrong; of an error in the application, only the log has details."""
-{%- if cookiecutter.interface == "pages+api" %}
-    if request.path.startswith(f"{api.PREFIX}/"):
-        return api.problem(error)
-{%- endif %}
-{%- if "pages" in cookiecutter.interface %}
-    response = error.get_response()
-    if not isinstance(error, exceptions.SecurityError):  # for an untrusted host, no page has links
-        response.data = render_template("error.html", error=error)
-    return response
-{%- else %}
-    return api.problem(error)
-{%- endif %}
+    renderers: dict[str, Renderer] = current_app.extensions["error_renderers"]
+    prefixes = [prefix for prefix in renderers if request.path.startswith(prefix)]
+    return renderers[max(prefixes or renderers, key=len)](error)
 
 
 def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> Response:
@@ -61,9 +46,7 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> Response:
         raise error
     current_app.logger.error("No database for %s %s", request.method, request.path, exc_info=error)
     return handle_http_exception(
-        exceptions.ServiceUnavailable(
-            "The database is unavailable. Try again in a minute.", retry_after=60
-        )
+        ServiceUnavailable("The database is unavailable. Try again in a minute.", retry_after=60)
     )
 
 

@@ -1,7 +1,5 @@
 """Health checks for a load balancer: does the process live, and can it serve?"""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 from flask import Blueprint

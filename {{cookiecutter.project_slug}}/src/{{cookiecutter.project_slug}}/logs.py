@@ -1,27 +1,29 @@
 """Logging: one JSON object a line in production, readable lines in development."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re
 import time
 import uuid
+from collections import Counter
 from typing import TextIO, cast
 from urllib.parse import quote, unquote, urlsplit
 
-from flask import Flask, Response, g, has_request_context, request
+from flask import Flask, Response, current_app, g, has_request_context, request
 from flask.logging import wsgi_errors_stream
+from flask_sqlalchemy.record_queries import get_recorded_queries
 from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
-
-from . import query_log
 
 # It reads a word once, up to the @ or to its end, so that no text takes long.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # Routine lines of Alembic, and those of the development server, which ours replace.
 NOISE = re.compile(r'Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
+TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # no queries
+# The same query this often in a request: a loop that loads one row after another.
+# https://docs.sqlalchemy.org/en/21/orm/queryguide/relationships.html#relationship-loading-techniques
+REPEATED = 5
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +105,9 @@ def _log_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if request.blueprint == "health":  # called every few seconds
         return response
+    recorded = [(query.statement or "", query.duration) for query in get_recorded_queries()]
+    queries = [query for query in recorded if not query[0].startswith(TRANSACTION)]
     token = (request.view_args or {}).get("token")  # of a link, which lets its reader in
-    queries = query_log.get_queries()
     fields = {
         "method": request.method,
         # Without the query string, where people put secrets.
@@ -112,9 +115,15 @@ def _log_request(response: Response) -> Response:
         "route": request.url_rule and request.url_rule.rule,
         "status": response.status_code,
         "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
-        "queries": queries.statements.total(),
-        "query_milliseconds": round(queries.seconds * 1000, 1),
+        "queries": len(queries),
+        "query_milliseconds": round(sum(seconds for _, seconds in queries) * 1000, 1),
     }
     text = "%(method)s %(path)s %(status)d in %(milliseconds)s ms, %(queries)d queries"
     log.info(text, fields, extra=fields)
+    for sql, seconds in queries:
+        if 0 < current_app.config["SLOW_QUERY"] < seconds:
+            log.warning("A query took %.1f s: %s", seconds, sql)
+    for sql, number in Counter(sql for sql, _ in queries).items():
+        if current_app.debug and number >= REPEATED:
+            log.warning("The same query ran %d times. Load all rows at once: %s", number, sql)
     return response

@@ -1,7 +1,5 @@
 """Security headers, and trust in proxies."""
 
-from __future__ import annotations
-
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 

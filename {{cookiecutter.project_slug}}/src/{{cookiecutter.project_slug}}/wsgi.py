@@ -1,7 +1,5 @@
 """The application, as a server such as gunicorn imports it."""
 
-from __future__ import annotations
-
 import sys
 
 from . import create_app

@@ -1,6 +1,4 @@
-"""Messages to people: checks their addresses, and sends through the server in MAIL_URL."""
-
-from __future__ import annotations
+"""Messages: checks addresses, and sends through the server in MAIL_URL."""
 
 import logging
 import smtplib
@@ -17,27 +15,24 @@ import flask_security
 from flask import current_app, flash, has_request_context
 from flask_security.utils import get_message
 
-TIMEOUT = 10  # seconds that the server may take for each step
+TIMEOUT = 10  # seconds for each step of the conversation with the server
 
 log = logging.getLogger(__name__)
-# Whoever asks for a message does not wait for it: else the time would tell known addresses apart.
-sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
+# Requests don't wait for the server: their time would show which addresses are known.
+executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
 
 
 class MailUtil(flask_security.MailUtil):
-    """What Flask-Security does with addresses and messages."""
-
-    def normalize(self, email: str) -> str:
-        return self.validate(email)
+    """Normalize addresses and send messages for Flask-Security."""
 
     def validate(self, email: str) -> str:
-        """Write an address in the one way in which it is stored: lower case, ASCII.
+        """Return an address in the form in which it is stored: lower case, ASCII.
 
-        So "Ann@Example.com" has no second account, nor has a name with a Cyrillic a. Another
-        domain that looks alike is another address, which its owner has to confirm.
+        "Ann@Example.com" is "ann@example.com", and a name with a Cyrillic a is refused. A domain
+        that looks like another is a different address, which its owner has to confirm.
 
         Raises:
-            flask_security.EmailValidateException: it is none.
+            flask_security.EmailValidateException: The address is invalid.
         """
         try:
             valid = email_validator.validate_email(
@@ -49,6 +44,8 @@ class MailUtil(flask_security.MailUtil):
             ) from None
         return f"{valid.local_part}@{valid.ascii_domain}".lower()
 
+    normalize = validate
+
     def send_mail(
         self,
         template: str,
@@ -59,6 +56,7 @@ class MailUtil(flask_security.MailUtil):
         html: str | None,
         **context: Any,  # noqa: ANN401
     ) -> None:
+        """Build a message of text and HTML, and send it."""
         message = EmailMessage()
         message["Subject"] = f"{current_app.config['PROJECT_NAME']}: {subject}"
         message["From"] = str(sender)
@@ -71,19 +69,19 @@ class MailUtil(flask_security.MailUtil):
 
 
 def send(message: EmailMessage) -> None:
-    """Send a message soon. A failure is logged: nobody waits for it.
+    """Send a message in the background, and log a failure.
 
-    Without MAIL_URL, it is printed in development, and elsewhere said to be missing: there, the
-    log must not have the links that such a message is for.
+    Without MAIL_URL, print the message in development. In production, log that it is not sent, but
+    not its text: the links in it are secret.
     """
     url: str = current_app.config["MAIL_URL"]
     if url:
-        sender.submit(_deliver, url, message)
+        executor.submit(_deliver, url, message)
     elif current_app.debug:
         text = message.get_body(("plain",))
         log.info("To %s: %s\n\n%s", message["To"], message["Subject"], text and text.get_content())
         if has_request_context():
-            flash("In development, the message is printed where flask run was typed.")
+            flash("In development, the message is printed in the terminal of flask run.")
     else:
         log.error("MAIL_URL is not set: “%s” is not sent", message["Subject"])
 
@@ -97,31 +95,31 @@ def _deliver(url: str, message: EmailMessage) -> None:
 
 
 def deliver(url: str, message: EmailMessage) -> None:
-    """Hand a message over to a server.
+    """Send a message through a server.
 
     Args:
-        url: smtps://user:password@host:465, encrypted from the start, or
-            smtp://user:password@host:587, encrypted as soon as the server offers it.
+        url: smtps://user:password@host:465 encrypts from the start. smtp://user:password@host:587
+            encrypts if the server offers it, and always where there is a password.
 
     Raises:
-        OSError: the server can't be reached, or is not the one that its certificate names.
-        smtplib.SMTPException: it does not take the message; or it offers no encryption, and there
-            is a password.
+        OSError: The server can't be reached, or its certificate is invalid.
+        smtplib.SMTPException: The server refuses the message, or offers no encryption for the
+            password.
     """
     parts = urlsplit(url)
-    host, us = parts.hostname or "", socket.gethostname()  # else its domain would be looked up
+    # By default, smtplib looks up the domain of this machine, which may take long.
+    host, local_name = parts.hostname or "", socket.gethostname()
+    context = ssl.create_default_context()
     server = (
-        smtplib.SMTP_SSL(
-            host, parts.port or 465, us, timeout=TIMEOUT, context=ssl.create_default_context()
-        )
+        smtplib.SMTP_SSL(host, parts.port or 465, local_name, timeout=TIMEOUT, context=context)
         if parts.scheme == "smtps"
-        else smtplib.SMTP(host, parts.port or 587, us, timeout=TIMEOUT)
+        else smtplib.SMTP(host, parts.port or 587, local_name, timeout=TIMEOUT)
     )
     with server:
         if parts.scheme == "smtp":
             server.ehlo()
             if parts.username or server.has_extn("starttls"):
-                server.starttls(context=ssl.create_default_context())
+                server.starttls(context=context)
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.send_message(message)

@@ -1,54 +1,48 @@
-"""The tables of accounts: who they are, their roles, passkeys and sessions."""
-
-from __future__ import annotations
+"""The tables of accounts, with their roles, passkeys and sessions."""
 
 import secrets
 from datetime import UTC, datetime
 
 from flask import request
 from flask_security import RoleMixin, UserMixin, WebAuthnMixin
-from sqlalchemy import JSON, VARBINARY, Column, ForeignKey, LargeBinary, String, Table, Text, func
+from sqlalchemy import JSON, VARBINARY, Column, ForeignKey, LargeBinary, String, Text, func
 from sqlalchemy.ext.mutable import MutableList
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from ..database import Base, db
+from ..database import db
 
-account_role = Table(
+account_role = db.Table(
     "account_role",
-    Base.metadata,
     Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
     Column("role_id", ForeignKey("role.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 
 
-class Role(Base, RoleMixin):
-    """What an account may do: `@roles_required("administrator")` asks for it."""
-
-    __tablename__ = "role"
+class Role(db.Model, RoleMixin):
+    """What an account may do: `@roles_required("administrator")` requires it."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(80), unique=True)
     description: Mapped[str | None]
 
 
-class Account(Base, UserMixin):
-    """Somebody who can log in. The names of the columns are those that Flask-Security asks for.
+class Account(db.Model, UserMixin):
+    """A person who can log in.
 
+    Flask-Security prescribes the names of the columns:
     https://flask-security.readthedocs.io/en/stable/models.html
     """
-
-    __tablename__ = "account"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(unique=True)
     password: Mapped[str | None]  # its hash
     active: Mapped[bool]
-    # Changes with the password, and ends all that was begun with the old one.
+    # A new password changes it, which ends what began with the old one.
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
     confirmed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
-    # The second factor: how, its secret, and the number of the last code, which is good only once.
+    # The second factor; totp_counter is the number of the last code that was accepted.
     tf_primary_method: Mapped[str | None] = mapped_column(String(64))
     tf_totp_secret: Mapped[str | None] = mapped_column(Text)
     totp_counter: Mapped[int | None]
@@ -58,12 +52,12 @@ class Account(Base, UserMixin):
     fs_webauthn_user_handle: Mapped[str] = mapped_column(String(64), unique=True)
 
     roles: Mapped[list[Role]] = relationship(secondary=account_role)  # type: ignore[assignment]
-    webauthn: Mapped[list[Passkey]] = relationship(  # type: ignore[assignment]
+    webauthn: Mapped[list["Passkey"]] = relationship(  # type: ignore[assignment]
         back_populates="account", cascade="all, delete-orphan", passive_deletes=True
     )
 
     def begin_session(self) -> str:
-        """Begin a session, and give what names it in the cookies of the browser."""
+        """Begin a session, and return its key for the cookies."""
         session = Session(
             key=secrets.token_urlsafe(),
             account_id=self.id,
@@ -76,16 +70,14 @@ class Account(Base, UserMixin):
         return session.key
 
 
-class Passkey(Base, WebAuthnMixin):
-    """A key on somebody's phone, computer or stick: https://www.w3.org/TR/webauthn-3/."""
-
-    __tablename__ = "passkey"
+class Passkey(db.Model, WebAuthnMixin):
+    """A key on a phone, a computer or a security key: https://www.w3.org/TR/webauthn-3/."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(
         ForeignKey("account.id", ondelete="CASCADE"), index=True
     )
-    # At most as long as the specification allows; MySQL can't index a BLOB.
+    # As long as the specification allows. MySQL can't index a BLOB.
     credential_id: Mapped[bytes] = mapped_column(
         LargeBinary(1023).with_variant(VARBINARY(1023), "mysql", "mariadb"), unique=True
     )
@@ -104,11 +96,12 @@ class Passkey(Base, WebAuthnMixin):
     account: Mapped[Account] = relationship(back_populates="webauthn")
 
     def get_user_mapping(self) -> dict[str, object]:
+        """Return what Flask-Security finds the account by."""
         return {"id": self.account_id}
 
 
-class Session(Base):
-    """A browser in which somebody is logged in."""
+class Session(db.Model):
+    """A browser in which an account is logged in."""
 
     __tablename__ = "account_session"
 
@@ -116,7 +109,7 @@ class Session(Base):
     account_id: Mapped[int] = mapped_column(
         ForeignKey("account.id", ondelete="CASCADE"), index=True
     )
-    fs_uniquifier: Mapped[str] = mapped_column(String(64))  # that of the account when it began
+    fs_uniquifier: Mapped[str] = mapped_column(String(64))  # that of the account at the beginning
     began_at: Mapped[datetime]
     address: Mapped[str] = mapped_column(String(64))
     browser: Mapped[str]

@@ -1,86 +1,83 @@
-"""Which browsers somebody is logged in with: each session can be seen, and ended."""
-
-from __future__ import annotations
+"""The browsers in which people are logged in: each is a row, so that it can be ended."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from flask import Flask, g, session
-from flask_login import user_logged_in, user_logged_out
+from flask_login import LoginManager, user_logged_in, user_logged_out
 from flask_security.utils import set_request_attr
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import joinedload
 
 from ..database import db
 from .models import Account, Session
+from .settings import SESSION_LIFETIME
 
-LONGEST = timedelta(days=30)  # then one has to log in again
 
-
-def init_app(app: Flask) -> None:
-    """Have the cookies name a session in the database, in place of the account."""
-    app.login_manager.id_attribute = Account.begin_session.__name__  # type: ignore[attr-defined]
-    app.login_manager.user_loader(load)  # type: ignore[attr-defined]
-    user_logged_in.connect(_forget_old, app)
+def init_app(app: Flask, login_manager: LoginManager) -> None:
+    """Store the key of a session in the cookies, in place of that of the account."""
+    login_manager.id_attribute = Account.begin_session.__name__
+    login_manager.user_loader(load_account)
+    login_manager.request_loader(lambda request: None)  # Flask-Security's tokens can't be revoked
+    user_logged_in.connect(_delete_expired, app)
     user_logged_out.connect(_end_current, app)
 
 
-def load(key: str) -> Account | None:
-    """The account of a session, where that has not ended."""
+def load_account(key: str) -> Account | None:
+    """Return the account of a session that has not ended."""
     query = (
         select(Account)
         .options(joinedload(Account.roles))
         .join(Session, Session.account_id == Account.id)
-        .where(Session.key == key, Session.began_at > datetime.now(UTC) - LONGEST)
+        .where(Session.key == key, Session.began_at > datetime.now(UTC) - SESSION_LIFETIME)
         .where(Session.fs_uniquifier == Account.fs_uniquifier, Account.active)
     )
-    account = db.session.scalar(query)
+    account: Account | None = db.session.scalar(query)
     if account is None:
-        session.pop("_user_id", None)  # the pages see by it whether somebody is logged in
+        session.pop("is_logged_in", None)
         return None
+    session.setdefault("is_logged_in", True)
     g.session_key = key
-    # Flask-Security asks by which way somebody came, and when they last proved who they are.
+    # As Flask-Security's own loader does, for `auth_required`.
     set_request_attr("fs_authn_via", "session")
     set_request_attr("fs_paa", session.get("fs_paa", 0))
     return account
 
 
-def of(account: Account) -> Sequence[Session]:
-    """The sessions that have not ended, the newest first."""
+def list_for(account: Account) -> Sequence[Session]:
+    """Return the sessions that have not ended, the newest first."""
     query = select(Session).where(
         Session.account_id == account.id,
         Session.fs_uniquifier == account.fs_uniquifier,
-        Session.began_at > datetime.now(UTC) - LONGEST,
+        Session.began_at > datetime.now(UTC) - SESSION_LIFETIME,
     )
     return db.session.scalars(query.order_by(Session.began_at.desc())).all()
 
 
 def end(account: Account, key: str) -> None:
-    """End one session of the account, if it is there."""
+    """End a session of the account, if it exists."""
     db.session.execute(delete(Session).where(Session.account_id == account.id, Session.key == key))
     db.session.commit()
 
 
 def end_others(account: Account) -> None:
-    """End all sessions of the account but the one that asks."""
+    """End all sessions of the account except that of this request."""
     others = delete(Session).where(Session.account_id == account.id, Session.key != g.session_key)
     db.session.execute(others)
     db.session.commit()
 
 
-def _forget_old(app: Flask, user: Account) -> None:
-    """Delete the sessions that can't be used any more; the view commits."""
-    db.session.execute(
-        delete(Session).where(
-            Session.account_id == user.id,
-            or_(
-                Session.fs_uniquifier != user.fs_uniquifier,
-                Session.began_at <= datetime.now(UTC) - LONGEST,
-            ),
-        )
+def _delete_expired(app: Flask, user: Account) -> None:
+    """Delete the sessions that are too old, or began before the password was changed."""
+    session["is_logged_in"] = True  # for pages that don't load the account
+    is_expired = or_(
+        Session.fs_uniquifier != user.fs_uniquifier,
+        Session.began_at <= datetime.now(UTC) - SESSION_LIFETIME,
     )
+    db.session.execute(delete(Session).where(Session.account_id == user.id, is_expired))
 
 
 def _end_current(app: Flask, user: Account) -> None:
+    session.pop("is_logged_in", None)
     if key := g.pop("session_key", None):
         end(user, key)

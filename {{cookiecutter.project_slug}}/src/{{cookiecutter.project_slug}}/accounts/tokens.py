@@ -1,25 +1,31 @@
-"""Tokens, with which programs use the API in somebody's name: made, listed and revoked on a page."""
-
-from __future__ import annotations
+"""Tokens, with which programs use the API for an account."""
 
 import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from flask import abort, g, request
+from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_security import auth_required, current_user
+from flask_wtf import FlaskForm
 from sqlalchemy import ForeignKey, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.datastructures import WWWAuthenticate
+from wtforms import StringField
+from wtforms.validators import DataRequired, Length, Regexp
 
-from ..database import Base, db
+from ..database import db
 from .models import Account
+from .settings import FRESHNESS
 
-LONGEST = timedelta(days=365)
+TOKEN_LIFETIME = timedelta(days=365)
+
+blueprint = Blueprint("tokens", __name__, url_prefix="/accounts/tokens")
 
 
-class Token(Base):
-    """A token, of which only the hash is kept: nobody can read it here."""
+class Token(db.Model):
+    """A token. Only its hash is stored."""
 
     __tablename__ = "api_token"
 
@@ -33,11 +39,48 @@ class Token(Base):
 
     @property
     def ends_at(self) -> datetime:
-        return self.made_at + LONGEST
+        """Return the time from which the token is refused."""
+        return self.made_at + TOKEN_LIFETIME
 
 
-def make(account: Account, name: str) -> str:
-    """Make a token, and give it: it can't be shown again."""
+class TokenForm(FlaskForm):
+    """The form to create a token."""
+
+    name = StringField(
+        "What is it for?",
+        [
+            DataRequired(),
+            Length(max=100),
+            Regexp(r"[^\x00-\x1f\x7f]*\Z", message="Type plain text, on one line."),
+        ],
+        [lambda name: name and name.strip()],
+    )
+
+
+@blueprint.route("", methods=["GET", "POST"])
+@auth_required("session", within=lambda: FRESHNESS)
+def index() -> str:
+    """List the tokens, and create one, which is shown this once."""
+    form, new = TokenForm(), ""
+    if form.validate_on_submit():
+        new = create_token(current_user, form.name.data or "")
+    tokens = list_for(current_user)
+    return render_template("accounts/tokens.html", form=form, new=new, tokens=tokens)
+
+
+@blueprint.post("/<int:token_id>/revoke")
+@auth_required("session")
+def revoke(token_id: int) -> ResponseReturnValue:
+    """Revoke a token of the account, if it exists."""
+    query = delete(Token).where(Token.account_id == current_user.id, Token.id == token_id)
+    db.session.execute(query)
+    db.session.commit()
+    flash("The token is revoked.")
+    return redirect(url_for(".index"))
+
+
+def create_token(account: Account, name: str) -> str:
+    """Create a token, and return it. It can't be read again."""
     token = secrets.token_urlsafe()
     values = {"account_id": account.id, "hash": _hash(token), "made_at": datetime.now(UTC)}
     db.session.add(Token(name=name, **values))
@@ -45,41 +88,36 @@ def make(account: Account, name: str) -> str:
     return token
 
 
-def of(account: Account) -> Sequence[Token]:
-    """The tokens of an account, the newest first."""
+def list_for(account: Account) -> Sequence[Token]:
+    """Return the tokens of an account, the newest first."""
     query = select(Token).where(Token.account_id == account.id).order_by(Token.id.desc())
     return db.session.scalars(query).all()
 
 
-def revoke(account: Account, token_id: int) -> None:
-    """Revoke a token of the account, if it is there."""
-    db.session.execute(delete(Token).where(Token.account_id == account.id, Token.id == token_id))
-    db.session.commit()
+def require_token() -> None:
+    """Refuse a request without a valid token, and set `g.account_id`.
 
-
-def require() -> None:
-    """Let a request to the API pass only with a token. Cookies don't count: a page of another site
-    could have a browser send them.
+    Cookies are ignored: another site can make a browser send them.
     """
-    given = request.authorization
-    token = given.token if given and given.type == "bearer" else None
+    authorization = request.authorization
+    token = authorization.token if authorization and authorization.type == "bearer" else None
     query = (
         select(Account.id)
         .join(Token, Token.account_id == Account.id)
-        .where(Token.hash == _hash(token or ""), Token.made_at > datetime.now(UTC) - LONGEST)
+        .where(Token.hash == _hash(token or ""), Token.made_at > datetime.now(UTC) - TOKEN_LIFETIME)
         .where(Account.active)
     )
     account_id = db.session.scalar(query) if token else None
     if account_id is None:
         abort(
             401,
-            "Send a token that has not been revoked, as in Authorization: Bearer …; /accounts has"
-            " a page that makes one.",
+            "Send a valid token in the header, as in Authorization: Bearer …. Create one at"
+            f" {url_for('tokens.index')}.",
             www_authenticate=WWWAuthenticate("bearer"),
         )
     g.account_id = account_id
 
 
 def _hash(token: str) -> str:
-    """A plain hash will do: whoever has it can't guess a token of 256 random bits."""
+    """Return a plain hash, which is safe for 256 random bits."""
     return hashlib.sha256(token.encode()).hexdigest()

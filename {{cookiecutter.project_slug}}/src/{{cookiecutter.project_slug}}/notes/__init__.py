@@ -1,1 +1,31 @@
-"""The example: notes with tags. The README says how to delete it."""
+"""The example, to learn from or to delete: notes with tags."""
+{% if cookiecutter.accounts == "yes" %}
+from flask import g
+from sqlalchemy import Select, select
+
+from .models import Note
+
+
+def visible_notes() -> Select[Note]:
+    """Return the query for the notes of the account that makes the request."""
+    return select(Note).where(Note.owner_id == g.account_id)
+
+
+def new_note() -> Note:
+    """Return a note of the account that makes the request."""
+    return Note(owner_id=g.account_id)
+{%- else %}
+from sqlalchemy import Select, select
+
+from .models import Note
+
+
+def visible_notes() -> Select[Note]:
+    """Return the query for the notes that a request may see."""
+    return select(Note)
+
+
+def new_note() -> Note:
+    """Return a note that is not saved yet."""
+    return Note()
+{%- endif %}

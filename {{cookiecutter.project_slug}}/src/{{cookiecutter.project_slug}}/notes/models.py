@@ -1,70 +1,66 @@
 """The tables of the notes and their tags."""
 
-from __future__ import annotations
-
 from datetime import datetime
+from typing import ClassVar
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, String, Table, Text, func
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from ..database import Base
+from ..database import db
 
-BODY_LENGTH = 10_000  # characters; on MySQL, a TEXT holds 65,535 bytes
-MOST_TAGS = 20  # of a note
-LARGEST_ID = 2**31 - 1  # of an INTEGER column
+MAX_BODY_LENGTH = 10_000  # characters; on MySQL, a TEXT holds 65,535 bytes
+MAX_TAGS = 20  # of a note
+MAX_ID = 2**31 - 1  # of an INTEGER column
+# Not title <> '': to newer MySQL and MariaDB, a title of invisible characters equals ''.
+NOT_EMPTY = CheckConstraint("length(title) > 0", name="title_not_empty")
 
-note_tag = Table(
+note_tag = db.Table(
     "note_tag",
-    Base.metadata,
     Column("note_id", ForeignKey("note.id", ondelete="CASCADE"), primary_key=True),
     Column("tag_id", ForeignKey("tag.id", ondelete="CASCADE"), primary_key=True),
-    # The primary key serves look-ups by note; this those by tag, the newest notes first.
+    # For the newest notes of a tag; the primary key is for the tags of a note.
     Index(None, "tag_id", "note_id"),
 )
 
 
-class Note(Base):
+class Note(db.Model):
     """A text with a title."""
 
-    __tablename__ = "note"
-    # Not title <> '': to newer MySQL and MariaDB, a title of invisible characters is equal to ''.
-{%- if cookiecutter.accounts == "yes" %}
-    __table_args__ = (
-        CheckConstraint("length(title) > 0", name="title_not_empty"),
-        Index(None, "owner_id", "id"),  # the newest notes of somebody
-    )
-{%- else %}
-    __table_args__ = (CheckConstraint("length(title) > 0", name="title_not_empty"),)
-{%- endif %}
-
     id: Mapped[int] = mapped_column(primary_key=True)
-{%- if cookiecutter.accounts == "yes" %}
-    owner_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
-{%- endif %}
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
-    # The database fills it in, so that rows made by other programs have it too.
+    # Set by the database, so that rows of other programs have it too.
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    # Counts the changes: an UPDATE of a version that is no longer there fails, and nobody's is lost.
+    # An UPDATE of a version that another request has replaced fails, so that no change is lost:
     # https://docs.sqlalchemy.org/en/21/orm/versioning.html
     version: Mapped[int] = mapped_column(server_default="1")
+{%- if cookiecutter.accounts == "yes" %}
+    owner_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
 
-    tags: Mapped[list[Tag]] = relationship(
+    __table_args__ = (
+        NOT_EMPTY,
+        Index(None, "owner_id", "id"),  # for the newest notes of an account
+    )
+{%- else %}
+
+    __table_args__ = (NOT_EMPTY,)
+{%- endif %}
+
+    tags: Mapped[list["Tag"]] = relationship(
         secondary=note_tag, back_populates="notes", order_by="Tag.name", lazy="selectin"
     )
 
-    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+    # With eager_defaults, a note that was saved is complete without another query.
+    __mapper_args__: ClassVar = {"version_id_col": version, "eager_defaults": True}
 
     @property
     def tag_names(self) -> list[str]:
-        """The names of the tags, sorted alike on each database: each has its own order of e, E and é."""
+        """Return the names in the order of Python: that of e, E and é differs between databases."""
         return sorted(tag.name for tag in self.tags)
 
 
-class Tag(Base):
-    """A word that notes are found by."""
-
-    __tablename__ = "tag"
+class Tag(db.Model):
+    """A word by which notes are found."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(50), unique=True)

@@ -1,51 +1,39 @@
-"""The pages on which notes are read and written."""
+"""The pages of the notes."""
 
-from __future__ import annotations
-
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm.exc import StaleDataError
-from werkzeug.exceptions import BadRequest, Conflict
+from werkzeug.exceptions import Conflict
 
 from .. import errors
-{%- if cookiecutter.accounts == "yes" %}
-from ..accounts import require_login
-{%- endif %}
-from ..database import db
-from . import queries
+from . import new_note, queries, visible_notes
 from .forms import NoteForm
-from .models import LARGEST_ID, Note
+from .models import MAX_ID, Note
 
 PER_PAGE = 20
-ONE_NOTE = f"/<int(max={LARGEST_ID}):note_id>"
+ONE_NOTE = f"/<int(max={MAX_ID}):note_id>"
 
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
-{%- if cookiecutter.accounts == "yes" %}
-blueprint.before_request(require_login)
-{%- endif %}
 
 
 @blueprint.errorhandler(StaleDataError)
-def show_conflict(error: StaleDataError) -> ResponseReturnValue:
-    """In the moment since this request has read the note."""
-    db.session.rollback()
-    return errors.handle_http_exception(
-        Conflict("Somebody else has changed it meanwhile. Go back, and look again.")
-    )
+def handle_stale_data(error: StaleDataError) -> ResponseReturnValue:
+    """Answer 409: another request has changed the note since this one read it."""
+    return errors.handle_http_exception(Conflict("Somebody has changed it. Go back and reload."))
 
 
 @blueprint.get("/", strict_slashes=False)
 def index() -> str:
-    """The newest notes first, a page at a time."""
     try:
-        search, tag = (queries.clean(request.args.get(name)) for name in ("q", "tag"))
+        search, tag = (queries.clean_text(request.args.get(name)) for name in ("q", "tag"))
     except ValueError as error:
-        raise BadRequest(str(error)) from error
+        abort(400, str(error))
     before = request.args.get("before", type=int)
     if before is not None:
-        before = max(0, min(before, LARGEST_ID))
-    # One more than is shown tells whether there are older ones.
-    notes = queries.find(search=search, tag=tag, before=before, limit=PER_PAGE + 1)
+        before = max(0, min(before, MAX_ID))
+    notes = queries.list_notes(
+        visible_notes(), search=search, tag=tag, before=before, limit=PER_PAGE + 1
+    )
     return render_template(
         "notes/index.html",
         notes=notes[:PER_PAGE],
@@ -60,52 +48,50 @@ def index() -> str:
 def create() -> ResponseReturnValue:
     form = NoteForm()
     if form.validate_on_submit():
-        return _save(Note(), form)
-    return _form(form)
+        return _save(new_note(), form)
+    return _show_form(form)
 
 
 @blueprint.get(ONE_NOTE)
 def show(note_id: int) -> str:
-    return render_template("notes/show.html", note=queries.get(note_id))
+    return render_template("notes/show.html", note=_get_or_404(note_id))
 
 
 @blueprint.route(f"{ONE_NOTE}/edit", methods=["GET", "POST"])
 def edit(note_id: int) -> ResponseReturnValue:
-    note = queries.get(note_id)
+    note = _get_or_404(note_id)
     tags = ", ".join(note.tag_names)
     form = NoteForm(title=note.title, body=note.body, tags=tags, version=note.version)
     if not form.validate_on_submit():
-        return _form(form, note)
+        return _show_form(form, note)
     if form.version.data != str(note.version):
-        return _form(form, note, changed=True)
+        return _show_form(form, note, is_stale=True)
     return _save(note, form)
 
 
 @blueprint.route(f"{ONE_NOTE}/delete", methods=["GET", "POST"])
 def delete(note_id: int) -> ResponseReturnValue:
-    """Ask first: what is deleted can't be brought back."""
-    note = queries.get(note_id)
+    note = _get_or_404(note_id)
     if request.method == "GET":
         return render_template("notes/delete.html", note=note)
-    title = note.title
-    queries.delete(note)
-    flash(f"“{title}” is deleted.")
+    queries.delete_note(note)
+    flash(f"“{note.title}” is deleted.")
     return redirect(url_for(".index"))
 
 
+def _get_or_404(note_id: int) -> Note:
+    return queries.get_note(visible_notes(), note_id) or abort(404)
+
+
 def _save(note: Note, form: NoteForm) -> ResponseReturnValue:
-    queries.save(note, **form.values())
-    flash(f"“{form.title.data}” is saved.")
+    queries.save_note(note, **form.get_values())
+    flash(f"“{note.title}” is saved.")
     return redirect(url_for(".show", note_id=note.id))
 
 
-def _form(
-    form: NoteForm, note: Note | None = None, *, changed: bool = False
+def _show_form(
+    form: NoteForm, note: Note | None = None, *, is_stale: bool = False
 ) -> ResponseReturnValue:
-    """The form, with what is wrong in it.
-
-    Args:
-        changed: somebody else has changed the note since the visitor opened the form.
-    """
-    page = render_template("notes/form.html", form=form, note=note, changed=changed)
-    return page, 409 if changed else 422 if form.errors else 200
+    """Show the form: again if it has errors, or if the note has been changed since it was opened."""
+    page = render_template("notes/form.html", form=form, note=note, is_stale=is_stale)
+    return page, 409 if is_stale else 422 if form.errors else 200

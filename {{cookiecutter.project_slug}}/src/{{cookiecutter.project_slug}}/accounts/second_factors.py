@@ -1,12 +1,9 @@
-"""What proves who somebody is, beside the password: codes, each good only once, and passkeys."""
-
-from __future__ import annotations
+"""What people use besides the password: authenticator apps, recovery codes and passkeys."""
 
 from typing import Any
 
 import flask_security
 from flask_security import UserMixin
-from passlib.totp import TotpMatch
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
     ResidentKeyRequirement,
@@ -17,49 +14,49 @@ from ..database import db
 
 
 class Totp(flask_security.Totp):
-    """The codes of an authenticator app: https://www.rfc-editor.org/rfc/rfc6238."""
+    """Check the codes of authenticator apps, each once: https://www.rfc-editor.org/rfc/rfc6238."""
 
     def get_last_counter(self, user: Any) -> int | None:  # noqa: ANN401
+        """Return the number of the last code that was accepted."""
         _lock(user)
         counter: int | None = user.totp_counter
         return counter
 
-    def set_last_counter(self, user: Any, tmatch: TotpMatch) -> None:  # noqa: ANN401
+    def set_last_counter(self, user: Any, tmatch: Any) -> None:  # noqa: ANN401
+        """Store the number of the code that is accepted."""
         user.totp_counter = tmatch.counter
 
 
-class RecoveryCodes(flask_security.MfRecoveryCodesUtil):
-    """The codes for who has lost the app."""
+class RecoveryCodesUtil(flask_security.MfRecoveryCodesUtil):
+    """Check recovery codes, each once."""
 
     def check_recovery_code(self, user: UserMixin, code: str) -> bool:
+        """Return whether a code is one of those that are left."""
         _lock(user)
         return super().check_recovery_code(user, code)
 
 
-class Passkeys(flask_security.WebauthnUtil):
-    """Which passkeys are taken: https://www.w3.org/TR/webauthn-3/#dictionary-authenticatorSelection."""
+class PasskeyUtil(flask_security.WebauthnUtil):
+    """Choose passkeys: https://www.w3.org/TR/webauthn-3/#dictionary-authenticatorSelection."""
 
     def authenticator_selection(
         self, user: UserMixin, usage: str
     ) -> AuthenticatorSelectionCriteria:
-        """In place of the password, one that knows the account and its owner; be it in this device."""
-        if usage == "first":
-            return AuthenticatorSelectionCriteria(
-                resident_key=ResidentKeyRequirement.REQUIRED,
-                user_verification=UserVerificationRequirement.REQUIRED,
-            )
+        """Require a passkey that stores the account, if it replaces the password."""
         return AuthenticatorSelectionCriteria(
-            user_verification=UserVerificationRequirement.DISCOURAGED
+            resident_key=ResidentKeyRequirement.REQUIRED if usage == "first" else None,
+            user_verification=self.user_verification(user, [usage]),
         )
 
     def user_verification(
         self, user: UserMixin | None, usage: list[str]
     ) -> UserVerificationRequirement:
+        """Require that the passkey verifies its owner, if it replaces the password."""
         if "secondary" in usage:
             return UserVerificationRequirement.DISCOURAGED
         return UserVerificationRequirement.REQUIRED
 
 
 def _lock(account: UserMixin) -> None:
-    """Wait for another request with this account, and see what it has changed."""
+    """Wait for other requests that use a code of this account, and read what they have changed."""
     db.session.refresh(account, ["totp_counter", "mf_recovery_codes"], with_for_update=True)

@@ -1,0 +1,76 @@
+"""The settings of Flask-Security, Flask-Login and Flask-Limiter."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask_security import uia_email_mapper
+
+MAX_PASSWORD_LENGTH = 200  # characters
+SESSION_LIFETIME = timedelta(days=30)  # then people have to log in again
+# How long ago people may have proved who they are when they change what can't be undone.
+FRESHNESS = timedelta(minutes=60)
+
+LOGIN_FAILED = (
+    "The address or the password is wrong, or the account is closed or has not been confirmed."
+)
+INVALID_LINK = "This link is invalid or too old, or has been used. Ask for a new one."
+
+
+def get_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings, given those of the environment."""
+    secret = config["TOTP_SECRET"] or config["SECRET_KEY"]
+    return {
+        # https://flask-security.readthedocs.io/en/stable/configuration.html
+        "SECURITY_URL_PREFIX": "/accounts",
+        "SECURITY_CONFIRMABLE": True,
+        "SECURITY_RECOVERABLE": True,
+        "SECURITY_CHANGEABLE": True,
+        "SECURITY_CHANGE_EMAIL": True,
+        "SECURITY_POST_CHANGE_VIEW": "accounts.index",
+        "SECURITY_POST_CHANGE_EMAIL_VIEW": "accounts.index",
+        "SECURITY_API_ENABLED_METHODS": ["session"],
+        "SECURITY_DATETIME_FACTORY": lambda: datetime.now(UTC),
+        "SECURITY_EMAIL_SENDER": config["MAIL_FROM"],
+        "SECURITY_FRESHNESS": FRESHNESS,
+        "SECURITY_FRESHNESS_GRACE_PERIOD": timedelta(0),
+        # MailUtil normalizes the addresses, so that a look-up can use the index.
+        "SECURITY_USER_IDENTITY_ATTRIBUTES": [{"email": {"mapper": uia_email_mapper}}],
+        # No answer shows, in its text or its time, who has an account.
+        "SECURITY_RETURN_GENERIC_RESPONSES": True,
+        "SECURITY_HASHING_SCHEMES": ["hex_sha256"],
+        "SECURITY_MSG_GENERIC_AUTHN_FAILED": (LOGIN_FAILED, "error"),
+        "SECURITY_MSG_UNAUTHENTICATED": ("Log in first.", "error"),
+        "SECURITY_MSG_API_ERROR": (INVALID_LINK, "error"),
+        "SECURITY_MSG_INVALID_CONFIRMATION_TOKEN": (INVALID_LINK, "error"),
+        "SECURITY_MSG_INVALID_RESET_PASSWORD_TOKEN": (INVALID_LINK, "error"),
+        # https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
+        "SECURITY_PASSWORD_HASH": "argon2",
+        "SECURITY_PASSWORD_SCHEMES": ["argon2"],
+        "SECURITY_PASSWORD_SINGLE_HASH": ["argon2"],
+        "SECURITY_PASSWORD_LENGTH_MIN": 12,
+        # The second factor
+        "SECURITY_TWO_FACTOR_ENABLED_METHODS": ["authenticator"],
+        "SECURITY_TWO_FACTOR_RESCUE_EMAIL": False,
+        "SECURITY_TWO_FACTOR_RESCUE_MAIL": config["MAIL_FROM"],
+        "SECURITY_TOTP_ISSUER": config["PROJECT_NAME"],
+        "SECURITY_TOTP_SECRETS": {"1": secret},
+        "SECURITY_MULTI_FACTOR_RECOVERY_CODES": config["SECURITY_TWO_FACTOR"],
+        "SECURITY_MULTI_FACTOR_RECOVERY_CODES_KEYS": [
+            base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest())
+        ],
+        # Passkeys
+        "SECURITY_WAN_ALLOW_USER_HINTS": False,
+        "SECURITY_WAN_RP_NAME": config["PROJECT_NAME"],
+        # https://flask-login.readthedocs.io/en/latest/#session-protection
+        "SESSION_PROTECTION": None,  # the address of a phone changes
+        "REMEMBER_COOKIE_DURATION": SESSION_LIFETIME,
+        "REMEMBER_COOKIE_SAMESITE": config["SESSION_COOKIE_SAMESITE"],
+        "REMEMBER_COOKIE_SECURE": config["SESSION_COOKIE_SECURE"],
+        # https://flask-limiter.readthedocs.io/en/stable/configuration.html
+        "RATELIMIT_HEADERS_ENABLED": True,
+        "RATELIMIT_SWALLOW_ERRORS": True,
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,  # while Redis is unavailable
+    }

@@ -1,0 +1,37 @@
+"""What all pages share: form tokens, errors, and the first page, which shows in development what runs."""
+
+from flask import Blueprint, Flask, current_app, render_template
+from flask_safe_migrations import current_revisions, describe_database
+from flask_wtf import CSRFProtect
+from werkzeug import Response
+from werkzeug.exceptions import HTTPException, SecurityError
+
+from .database import db
+
+blueprint = Blueprint("home", __name__)
+
+
+def init_app(app: Flask) -> None:
+    """Protect forms from other sites, and add the first page."""
+    CSRFProtect(app)
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/")
+def home() -> str:
+    """Show the first page."""
+    if not current_app.debug:
+        return render_template("home.html")
+    return render_template(
+        "home.html",
+        database=f"{db.engine.dialect.name}, {describe_database(db.engine.url)}",
+        revision=", ".join(current_revisions()),
+    )
+
+
+def render_error(error: HTTPException) -> Response:
+    """Return a page that says what is wrong."""
+    response = error.get_response()
+    if not isinstance(error, SecurityError):  # for an untrusted host, no page has links
+        response.data = render_template("error.html", error=error)
+    return response
