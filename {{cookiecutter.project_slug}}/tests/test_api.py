@@ -158,7 +158,7 @@ def test_of_two_changes_at_once_the_second_is_refused(
     monkeypatch.setattr(notes_api, "_get_or_404", get_before_another_changes)
     answer = change(client, created.location, method, created.headers["ETag"])
 
-    assert answer.status_code == 412
+    assert answer.status_code == 409
     assert answer.json is not None
     assert "Read it again" in answer.json["detail"]
 

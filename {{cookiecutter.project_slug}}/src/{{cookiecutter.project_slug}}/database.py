@@ -33,11 +33,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert to UTC.
-
-        Raises:
-            ValueError: The datetime has no time zone.
-        """
+        """Convert to UTC, and raise ValueError where there is no time zone."""
         if value and not value.tzinfo:
             raise ValueError(f"{value!r} has no time zone: write datetime.now(UTC)")
         return value and value.astimezone(UTC)
@@ -123,13 +119,6 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
         # https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
         given["prepare_threshold"] = None
     return {name: value for name, value in given.items() if name not in url.query}
-
-
-def get_error_codes(error: BaseException | None) -> set[str]:
-    """Return the codes that the driver and the database give an error."""
-    codes = [getattr(error, name, None) for name in ("sqlstate", "sqlite_errorname")]
-    codes += getattr(error, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
-    return {str(code) for code in codes}
 
 
 def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:

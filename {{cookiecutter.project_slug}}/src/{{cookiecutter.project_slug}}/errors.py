@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 from flask import Flask, current_app, request
 from sqlalchemy import exc
+from sqlalchemy.orm.exc import StaleDataError
 from werkzeug import Response
-from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.exceptions import Conflict, HTTPException, ServiceUnavailable
 
-from .database import get_error_codes
+from .database import db
 
 Renderer = Callable[[HTTPException], Response]
 
@@ -27,6 +28,7 @@ def init_app(app: Flask, renderers: dict[str, Renderer]) -> None:
     app.register_error_handler(HTTPException, handle_http_exception)
     app.register_error_handler(exc.DBAPIError, handle_database_error)
     app.register_error_handler(exc.TimeoutError, handle_database_error)
+    app.register_error_handler(StaleDataError, handle_stale_data)
 
 
 def handle_http_exception(error: HTTPException) -> Response:
@@ -43,9 +45,17 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> Response:
         DBAPIError: The database refuses the statement.
     """
     if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
-        if not any(map(TEMPORARY.fullmatch, get_error_codes(error.orig))):
+        codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
+        codes += getattr(error.orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
+        if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
     current_app.logger.error("No database for %s %s", request.method, request.path, exc_info=error)
     return handle_http_exception(
         ServiceUnavailable("The database is unavailable. Try again in a minute.", retry_after=60)
     )
+
+
+def handle_stale_data(error: StaleDataError) -> Response:
+    """Answer 409: another request has changed the row since this one read it."""
+    db.session.rollback()
+    return handle_http_exception(Conflict("Somebody has changed it. Read it again."))

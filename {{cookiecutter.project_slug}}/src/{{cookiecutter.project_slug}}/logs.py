@@ -21,9 +21,7 @@ REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # Routine lines of Alembic, and those of the development server, which ours replace.
 NOISE = re.compile(r'Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
 TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # no queries
-# The same query this often in a request: a loop that loads one row after another.
-# https://docs.sqlalchemy.org/en/21/orm/queryguide/relationships.html#relationship-loading-techniques
-REPEATED = 5
+REPEATED = 5  # the same query this often in a request: a loop that loads one row after another
 
 log = logging.getLogger(__name__)
 

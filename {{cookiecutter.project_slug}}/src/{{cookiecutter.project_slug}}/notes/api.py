@@ -4,13 +4,11 @@ import re
 from functools import partial
 from typing import Any
 
-from flask import Response, abort, request, url_for
+from flask import abort, request, url_for
 from flask.views import MethodView
 from marshmallow import Schema, ValidationError, fields, validate
-from sqlalchemy.orm.exc import StaleDataError
-from werkzeug.exceptions import PreconditionFailed
 
-from ..api import Blueprint, make_problem
+from ..api import Blueprint
 from . import new_note, queries, visible_notes
 from .models import MAX_BODY_LENGTH, MAX_ID, MAX_TAGS, Note, Tag
 from .queries import clean_text
@@ -138,12 +136,6 @@ class NoteView(MethodView):
         note = _get_or_404(note_id)
         blueprint.check_etag(note, NoteSchema)
         queries.delete_note(note)
-
-
-@blueprint.errorhandler(StaleDataError)
-def handle_stale_data(error: StaleDataError) -> Response:
-    """Answer 412: another request has changed the note since this one read it."""
-    return make_problem(PreconditionFailed("The note has been changed. Read it again."))
 
 
 def _get_or_404(note_id: int) -> Note:

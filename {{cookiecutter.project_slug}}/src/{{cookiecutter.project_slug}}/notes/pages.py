@@ -2,11 +2,7 @@
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy.orm.exc import StaleDataError
-from werkzeug.exceptions import Conflict
 
-from .. import errors
-from ..database import db
 from . import new_note, queries, visible_notes
 from .forms import NoteForm
 from .models import MAX_ID, Note
@@ -15,13 +11,6 @@ PER_PAGE = 20
 ONE_NOTE = f"/<int(max={MAX_ID}):note_id>"
 
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
-
-
-@blueprint.errorhandler(StaleDataError)
-def handle_stale_data(error: StaleDataError) -> ResponseReturnValue:
-    """Answer 409: another request has changed the note since this one read it."""
-    db.session.rollback()
-    return errors.handle_http_exception(Conflict("Somebody has changed it. Go back and reload."))
 
 
 @blueprint.get("/", strict_slashes=False)
