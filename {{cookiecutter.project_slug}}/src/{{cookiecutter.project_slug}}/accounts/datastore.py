@@ -15,20 +15,20 @@ ROLES = ("administrator",)
 class Datastore(SQLAlchemyUserDatastore):
     """Store accounts by SQLAlchemy: https://flask-security.readthedocs.io/en/stable/api.html."""
 
-    def put(self, model: Any) -> Any:  # noqa: ANN401
+    def put(self, model: Any) -> Any:
         """Store a row at once, so that the database refuses it before a message is sent."""
         super().put(model)  # type: ignore[no-untyped-call]
         db.session.flush()
         return model
 
-    def find_user(self, case_insensitive: bool = False, **attribute: Any) -> UserMixin | None:  # noqa: ANN401
+    def find_user(self, case_insensitive: bool = False, **attribute: Any) -> UserMixin | None:
         """Return the account with this attribute. If there is none, Flask-Security hashes next."""
         account = super().find_user(case_insensitive, **attribute)
         if account is None:
             _release_transaction()
         return account
 
-    def create_user(self, **values: Any) -> UserMixin:  # noqa: ANN401
+    def create_user(self, **values: Any) -> UserMixin:
         """Create an account. One that a command creates is confirmed, and may have roles.
 
         Raises:
