@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine, event
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # Routine lines of Alembic, and of the development server, which ours replace.
-NOISE = re.compile(r'(setup|setting up autogenerate) plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
+NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
 TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # no queries
 
 log = logging.getLogger(__name__)

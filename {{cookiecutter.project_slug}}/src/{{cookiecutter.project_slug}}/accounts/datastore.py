@@ -15,7 +15,7 @@ ROLES = ("administrator",)
 class Datastore(SQLAlchemyUserDatastore):
     """Store accounts by SQLAlchemy: https://flask-security.readthedocs.io/en/stable/api.html."""
 
-    def put(self, model: Any) -> Any:
+    def put(self, model: Any) -> Any:  # noqa: ANN401
         """Store a row at once, so that the database refuses it before a message is sent."""
         super().put(model)  # type: ignore[no-untyped-call]
         db.session.flush()
