@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -188,3 +189,28 @@ def test_the_commands_are_listed_although_the_application_is_broken(
     assert done.returncode == 0
     assert ("prepare" if "db" in arguments else "Perform database migrations") in done.stdout
     assert "flask_safe_migrations" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("def unfinished(:\n", "Error: invalid syntax (shop.py, line 1)"),
+        ("import nothing_here\n", "Error: ModuleNotFoundError: No module named 'nothing_here'"),
+        ("app = None\n", "Error: Failed to find Flask application"),
+    ],
+)
+def test_an_application_that_cannot_be_imported_is_explained_in_one_line(
+    code: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(code)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "shop", "db", "current"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1].startswith(says)
+    assert "Traceback" not in done.stderr

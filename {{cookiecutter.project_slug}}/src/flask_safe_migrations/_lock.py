@@ -1,7 +1,4 @@
-"""Lets one process migrate at a time: the others wait, then find nothing left to do.
-
-Each lock ends with its connection, so that a process that is killed leaves none behind.
-"""
+"""Lets one process migrate at a time, by a lock that ends with its connection."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 CONNECT_TIMEOUT = 3  # seconds
-SQLITE_IN_MEMORY = (None, "", ":memory:")
 
 # How the drivers call these limits. psycopg's limit for connecting covers the server's greeting.
 CONNECT_OPTIONS = {
@@ -48,7 +47,7 @@ class DatabaseUnavailable(Exception):
 
 def is_in_memory(url: URL) -> bool:
     """Return whether it is an SQLite database that ends with its process."""
-    return url.get_backend_name() == "sqlite" and url.database in SQLITE_IN_MEMORY
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
 
 
 def describe_database(url: URL) -> str:

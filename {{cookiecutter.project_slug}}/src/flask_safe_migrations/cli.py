@@ -6,10 +6,27 @@ import click
 import flask_migrate
 from alembic.util import CommandError
 from flask import current_app
-from flask.cli import with_appcontext
+from flask.cli import NoAppException, ScriptInfo, with_appcontext
 from flask_migrate.cli import db as flask_db
 
-db: click.Group = flask_db  # the entry point
+
+class DatabaseGroup(click.Group):
+    """Flask-Migrate's commands, which say in one line that the application can't be imported."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            ctx.ensure_object(ScriptInfo).load_app()
+        except (NoAppException, SyntaxError) as error:
+            if "Traceback" in (text := str(error)) or isinstance(error, SyntaxError):
+                raise click.ClickException(text.strip().splitlines()[-1]) from error
+            raise
+        return super().invoke(ctx)
+
+
+# The entry point. Flask-Migrate's own group has the same commands.
+db = DatabaseGroup(
+    "db", flask_db.commands, params=flask_db.params, callback=flask_db.callback, help=flask_db.help
+)
 
 
 @db.command()
