@@ -21,6 +21,8 @@ from conftest import SCRIPTS, Bake, Project, User, free_port, get, text_files
 from servers import KINDS, driver_named, engine_of
 from sqlalchemy import text
 
+pytestmark = pytest.mark.thorough
+
 PASSWORD = "correct horse battery staple"  # noqa: S105
 DRIVERS = ["--with", "psycopg[binary]", "--with", "pymysql[rsa]"]
 GUESSES = 10_000 if os.environ.get("ROUNDS") else 1_000

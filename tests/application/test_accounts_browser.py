@@ -15,6 +15,8 @@ from browser import Browsing
 from conftest import Project, User, get
 from playwright.sync_api import Page, expect
 
+pytestmark = pytest.mark.thorough
+
 PASSWORD = "correct horse battery staple"  # noqa: S105
 # A phone that verifies its owner: https://www.w3.org/TR/webauthn-3/#sctn-automation
 PHONE = {

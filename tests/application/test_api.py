@@ -17,6 +17,8 @@ from conftest import Project, User, copied, get, run
 from servers import KINDS, Server, driver_named, snapshot
 from sqlalchemy import make_url
 
+pytestmark = pytest.mark.thorough
+
 # How much schemathesis tries: API_EXAMPLES=300 makes more than 1,000 cases on each database.
 EXAMPLES = int(os.environ.get("API_EXAMPLES", "10"))
 # The right statuses by RFC 6585 and RFC 9110, where schemathesis expects others: If-Match is missing

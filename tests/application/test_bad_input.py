@@ -125,6 +125,7 @@ def test_all_other_text_is_stored_and_shown_as_it_was_typed(visitor: Visitor) ->
         assert visitor.ask("GET", f"/notes?tag={quote(text)}")[0] == 200
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", ["new", "edit", "delete"])
 def test_what_is_no_form_of_ours_changes_nothing(visitor: Visitor, page: str) -> None:
     path = "/notes/new" if page == "new" else f"{visitor.write()}/{page}"

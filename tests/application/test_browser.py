@@ -75,6 +75,7 @@ def heading(page: Page) -> Locator:
     return page.get_by_role("heading", level=1)
 
 
+@pytest.mark.thorough
 def test_a_note_is_written_changed_and_deleted_by_mouse(site: int, browsing: Browsing) -> None:
     page = browsing.open(site, viewport=WINDOW)
     page.goto("/")
@@ -134,6 +135,7 @@ def tab_to(target: Locator) -> None:
     pytest.fail(f"{target} can't be reached")
 
 
+@pytest.mark.thorough
 def test_a_note_is_written_changed_and_deleted_by_keyboard(site: int, browsing: Browsing) -> None:
     page = browsing.open(site, color_scheme="dark")
     keyboard = page.keyboard
@@ -166,6 +168,7 @@ def test_a_note_is_written_changed_and_deleted_by_keyboard(site: int, browsing: 
     expect(page.get_by_role("status")).to_have_text("“White bread” is deleted.")
 
 
+@pytest.mark.thorough
 def test_notes_are_searched_and_leafed_through(
     site: int, database: Path, browsing: Browsing
 ) -> None:
@@ -198,6 +201,7 @@ def test_notes_are_searched_and_leafed_through(
     expect(notes).to_have_text(["Books to read #home", "Ideas for the garden #home"])
 
 
+@pytest.mark.thorough
 def test_of_two_editors_the_second_is_told_and_keeps_the_text(
     site: int, browsing: Browsing
 ) -> None:
@@ -222,6 +226,7 @@ def test_of_two_editors_the_second_is_told_and_keeps_the_text(
     expect(second.get_by_label("Text")).to_have_value("Of the first")
 
 
+@pytest.mark.thorough
 def test_a_revision_that_is_added_is_applied_by_a_button(
     fresh_project: Project, browsing: Browsing
 ) -> None:
@@ -243,6 +248,7 @@ def test_a_revision_that_is_added_is_applied_by_a_button(
         page.wait_for_load_state("networkidle")  # the server ends here
 
 
+@pytest.mark.thorough
 def test_a_database_whose_folder_is_missing_is_made_once_there_is_one(
     project: Project, browsing: Browsing, tmp_path: Path
 ) -> None:
@@ -260,6 +266,7 @@ def test_a_database_whose_folder_is_missing_is_made_once_there_is_one(
         page.wait_for_load_state("networkidle")  # the server ends here
 
 
+@pytest.mark.thorough
 def test_a_database_that_a_server_lacks_is_created_by_a_button(
     on: Make, postgresql: Server, browsing: Browsing
 ) -> None:
@@ -288,6 +295,7 @@ POST = """size => {
 }"""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("server", ["site", "production"])
 def test_an_error_has_a_page_that_leads_back(
     request: pytest.FixtureRequest, server: str, browsing: Browsing
@@ -309,6 +317,7 @@ def test_an_error_has_a_page_that_leads_back(
         expect(heading(page)).to_have_text("My App")
 
 
+@pytest.mark.thorough
 def test_in_production_the_pages_work_and_tell_nothing_of_the_machine(
     production: int, browsing: Browsing
 ) -> None:
@@ -326,6 +335,7 @@ def test_in_production_the_pages_work_and_tell_nothing_of_the_machine(
     expect(page.locator("#api-title")).to_contain_text("My App")
 
 
+@pytest.mark.thorough
 def test_in_production_a_fault_of_the_application_is_told_without_detail(
     project: Project, browsing: Browsing, tmp_path: Path
 ) -> None:
@@ -338,6 +348,7 @@ def test_in_production_a_fault_of_the_application_is_told_without_detail(
         assert not re.search("traceback|sqlite|table|select", page.content(), re.IGNORECASE)
 
 
+@pytest.mark.thorough
 def test_the_api_alone_has_a_page_that_describes_it(user: User, browsing: Browsing) -> None:
     with user.project("interface=api").listen() as port:
         get(port, "/healthz")
@@ -353,6 +364,7 @@ BAD = f"""<!DOCTYPE html><html><head><title>Bad</title><style>p {{color: red}}</
 <body><pre>{"wide " * 100}</pre><img src="http://127.0.0.1:9/x.png"><a href="/">x</a></body></html>"""
 
 
+@pytest.mark.thorough
 def test_the_checks_would_find_something(site: int, browsing: Browsing) -> None:
     page = browsing.open(site)
     page.route(

@@ -22,6 +22,8 @@ from servers import driver_named, engine_of
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+pytestmark = pytest.mark.thorough
+
 SECTION = "The application under fault"
 THREADS = 4
 LIMIT = 2  # seconds that a query may take

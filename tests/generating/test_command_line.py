@@ -38,6 +38,7 @@ def test_answers_typed_at_the_prompts(user: User) -> None:
     assert "(head)" in project.flask("db", "current")
 
 
+@pytest.mark.thorough
 def test_a_terminal_shows_that_a_step_is_under_way(user: User) -> None:
     terminal = at_the_prompt(user)
     for _ in QUESTIONS:
@@ -48,6 +49,7 @@ def test_a_terminal_shows_that_a_step_is_under_way(user: User) -> None:
     terminal.expect(pexpect.EOF)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_a_bad_name_is_refused_the_moment_it_is_typed(user: User, name: str) -> None:
     terminal = at_the_prompt(user)
@@ -79,6 +81,7 @@ def test_a_bad_name_is_refused_on_the_command_line(user: User, name: str) -> Non
     assert user.files() == []
 
 
+@pytest.mark.thorough
 def test_the_same_answers_again(user: User) -> None:
     """`--replay` makes the same project, and checks answers that were never typed."""
     first = user.project("project_name=Inventory", "set_up_now=no")
@@ -120,6 +123,7 @@ def test_a_folder_that_exists_is_left_untouched(user: User) -> None:
     report("Odd machines", "a folder of this name", "refused, nothing in it changed")
 
 
+@pytest.mark.thorough
 def test_each_printed_command_works(user: User) -> None:
     done = user.cookiecutter("--no-input")
     enter, serve, *others = commands_printed_by(done.stdout)
@@ -131,6 +135,7 @@ def test_each_printed_command_works(user: User) -> None:
         assert shown.returncode == 0, shown.stdout
 
 
+@pytest.mark.thorough
 def test_without_a_network_one_command_finishes_the_set_up_later(
     user: User, tmp_path: Path
 ) -> None:
@@ -184,6 +189,7 @@ def test_the_first_commit_is_made_where_git_knows_who_commits(user: User) -> Non
     assert ".env" not in committed
 
 
+@pytest.mark.thorough
 def test_inside_a_repository_no_other_one_is_made(user: User) -> None:
     user.run("git", "init", "--quiet")
     user.env |= IDENTITY
@@ -194,6 +200,7 @@ def test_inside_a_repository_no_other_one_is_made(user: User) -> None:
     assert user.run("git", "log").returncode == 128  # nothing was committed there
 
 
+@pytest.mark.thorough
 def test_what_leads_elsewhere_in_the_environment_is_not_followed(
     user: User, tmp_path: Path
 ) -> None:
@@ -213,6 +220,7 @@ def test_what_leads_elsewhere_in_the_environment_is_not_followed(
     report("Odd machines", "an environment that leads elsewhere", "set up, not followed", tries=5)
 
 
+@pytest.mark.thorough
 def test_where_only_pip_is_at_hand_it_brings_uv(user: User, tools: Path) -> None:
     subprocess.run([tools / "python3", "-m", "venv", user.folder / "venv"], check=True)
     user.env["PATH"] = f"{user.folder / 'venv' / 'bin'}:{tools}"
@@ -229,6 +237,7 @@ def test_where_only_pip_is_at_hand_it_brings_uv(user: User, tools: Path) -> None
     report("Odd machines", "no uv", "pip brings it, each printed command works")
 
 
+@pytest.mark.thorough
 def test_an_interrupted_set_up_says_how_to_go_on(user: User) -> None:
     terminal = at_the_prompt(user)
     for _ in QUESTIONS:
@@ -273,6 +282,7 @@ def test_a_private_variable_that_is_given_decides_nothing(user: User) -> None:
     assert code in (made / "README.md").read_text()
 
 
+@pytest.mark.thorough
 def test_a_clone_is_set_up_by_the_same_command(user: User) -> None:
     user.env |= IDENTITY
     project = user.project()

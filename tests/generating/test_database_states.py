@@ -20,6 +20,8 @@ from conftest import TEMPLATE, Project, User, commands_printed_by, free_port
 from passwords import PASSWORD, files_with_the_password
 from servers import Server, driver_named, engine_of, snapshot
 
+pytestmark = pytest.mark.thorough
+
 README = TEMPLATE / "README.md"
 START, END = "<!-- states -->", "<!-- end of states -->"
 LONGEST = 120  # seconds, for a driver may be built on a busy machine: a hang would be of minutes

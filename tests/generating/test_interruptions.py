@@ -22,6 +22,8 @@ from clients import wait_until
 from conftest import ROUNDS, TEMPLATE, User, at_the_prompt, commands_printed_by
 from reliability import report
 
+pytestmark = pytest.mark.thorough
+
 LONGEST = 10  # seconds until no process is left, on a busy machine
 COMMAND_LINES = {  # regular expressions
     "cookiecutter": "bin/cookiecutter ",

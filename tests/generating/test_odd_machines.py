@@ -12,6 +12,8 @@ import pytest
 from conftest import BODY, IDENTITY, MODELS, PRICE, TEMPLATE, Project, User, commands_printed_by
 from reliability import report
 
+pytestmark = pytest.mark.thorough
+
 Disk = Callable[..., Path]
 ODD = "Odd machines"
 STRAY = ["json", "secrets", "shutil", "pathlib", "typing", "setup", "subprocess", "tempfile"]

@@ -60,6 +60,7 @@ def watch_processes(user: User) -> Iterator[list[str]]:
         watcher.join()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["postgresql_with_passwords", "mysql"])
 @pytest.mark.parametrize("answer", [right, wrong, down, unknown_host, missing, in_the_options])
 def test_the_password_is_in_env_and_nowhere_else(
@@ -120,6 +121,7 @@ def by_a_file_of_configuration(user: User) -> list[str]:
     return [f"--config-file={config}", f"database_uri={ADDRESS}"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("answer", [by_configuration, by_a_file_of_configuration])
 def test_a_password_that_is_not_typed_is_not_recorded(
     answer: Callable[[User], list[str]], user: User
@@ -144,6 +146,7 @@ def test_a_password_for_a_project_that_exists_is_not_recorded(user: User) -> Non
     assert files_with_the_password(user.home, user.folder) == []
 
 
+@pytest.mark.thorough
 def test_a_replay_asks_for_the_password_in_env(user: User, mysql: Server) -> None:
     name, database = mysql.new_user(PASSWORD), mysql.new_database()
     mysql.grant_all(name, database)

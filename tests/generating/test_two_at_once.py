@@ -12,6 +12,8 @@ from conftest import ROUNDS, Project, User
 from reliability import report
 from servers import KINDS, Server
 
+pytestmark = pytest.mark.thorough
+
 TWO = "Two at once"
 Done = CompletedProcess[str]
 

@@ -14,6 +14,8 @@ from conftest import PROJECT, TEMPLATE, Project, User, load, run
 
 from answers import MAX_SLUG_LENGTH
 
+pytestmark = pytest.mark.thorough
+
 C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
 NOT_ALLOWED = re.compile(r'[<>:"|?*\\\x00-\x1f]|[ .]$')
 MAX_PATH_LENGTH = 260  # characters

@@ -11,6 +11,8 @@ from conftest import SCRIPTS, Project, User, checks_at_the_desk
 from reliability import report
 from servers import KINDS, driver_named, engine_of, snapshot
 
+pytestmark = pytest.mark.thorough
+
 Make = Callable[[str], tuple[Project, str]]
 
 ISOLATION = '''

@@ -125,6 +125,7 @@ def is_unanswered(audit: str) -> bool:
     return "error sending request for url (https://api.osv.dev" in audit
 
 
+@pytest.mark.thorough
 @for_each_pair
 def test_a_clean_clone_passes_each_command_of_ci(
     answers: dict[str, str],
@@ -169,6 +170,7 @@ def test_a_clean_clone_passes_each_command_of_ci(
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", servers.KINDS)
 def test_no_package_has_a_known_vulnerability(bake: Bake, user: User, kind: str) -> None:
     project = Project(bake(database_uri=URIS[kind]), user.env | {"UV_HTTP_RETRIES": "1"})
@@ -181,6 +183,7 @@ def test_no_package_has_a_known_vulnerability(bake: Bake, user: User, kind: str)
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.thorough
 def test_one_command_makes_all_checks_and_goes_on_after_a_failure(
     fresh_project: Project, user: User
 ) -> None:
@@ -199,6 +202,7 @@ def test_one_command_makes_all_checks_and_goes_on_after_a_failure(
     assert failed == ["ruff format --check", "ruff check"]
 
 
+@pytest.mark.thorough
 def test_the_hooks_of_git_need_no_network(user: User) -> None:
     user.env |= IDENTITY
     project = user.project()
@@ -221,6 +225,7 @@ def test_the_hooks_of_git_need_no_network(user: User) -> None:
     project.succeed("git", "commit", "--all", "-m", "Good")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", servers.KINDS)
 def test_the_dev_container_prepares_the_project(
     kind: str,

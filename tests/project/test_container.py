@@ -22,6 +22,8 @@ from dotenv import dotenv_values
 from servers import KINDS, Server
 from sqlalchemy import make_url
 
+pytestmark = pytest.mark.thorough
+
 URIS = [
     "sqlite:///my_app.db",
     "postgresql://me@localhost/my_app",

@@ -152,6 +152,7 @@ def change_models(project: Project, title: str) -> None:
             edit(project, block)
 
 
+@pytest.mark.thorough
 def test_a_rolling_deploy_fails_no_request(
     on: Callable[[str], tuple[Project, str]], tmp_path: Path
 ) -> None:
@@ -265,6 +266,7 @@ def server(user: User) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.thorough
 def test_a_plain_server_is_deployed_to_without_a_failed_request(user: User, server: Path) -> None:
     user.env |= IDENTITY
     project = user.project()
@@ -303,6 +305,7 @@ def test_a_plain_server_is_deployed_to_without_a_failed_request(user: User, serv
     assert FILES["/etc/sudoers.d/my_app"].strip().endswith(f": /usr/bin/{restarts[0]}")
 
 
+@pytest.mark.thorough
 def test_systemd_accepts_the_units(server: Path) -> None:
     if not shutil.which("systemd-analyze"):
         skip("needs systemd-analyze")
@@ -323,6 +326,7 @@ def test_systemd_accepts_the_units(server: Path) -> None:
     assert "Kind" in run(["systemd-analyze", "verify", *units], cwd=server, env=os.environ).stdout
 
 
+@pytest.mark.thorough
 def test_kubernetes_accepts_the_resources(tmp_path: Path) -> None:
     file = tmp_path / "my_app.yaml"
     file.write_text(FILES["my_app.yaml"].replace("RELEASE", "2"))
@@ -335,6 +339,7 @@ def test_kubernetes_accepts_the_resources(tmp_path: Path) -> None:
     assert run(command, cwd=tmp_path, env=os.environ).returncode == 1
 
 
+@pytest.mark.thorough
 def test_the_files_of_platforms_agree_with_the_image_and_the_application() -> None:
     job, deployment, service = yaml.safe_load_all(FILES["my_app.yaml"])
     (app,) = deployment["spec"]["template"]["spec"]["containers"]
@@ -365,6 +370,7 @@ def test_the_files_of_platforms_agree_with_the_image_and_the_application() -> No
     assert ready == ["/readyz"] * 3
 
 
+@pytest.mark.thorough
 def test_each_file_of_the_page_is_used_here() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
 

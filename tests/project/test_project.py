@@ -82,6 +82,7 @@ def test_tests_leave_the_development_database_as_it_was(project: Project) -> Non
     assert database.read_bytes() == before
 
 
+@pytest.mark.thorough
 def test_a_second_project_has_a_database_of_its_own(
     project: Project, new_user: Callable[[], User]
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_pending_migration_takes_the_application_out_of_rotation(fresh_project
         assert "Migrations are pending" not in get("/")[1]
 
 
+@pytest.mark.thorough
 def test_migrations_can_be_initialized_again(fresh_project: Project) -> None:
     """`flask db init` writes the environment of the extension, not the stock one."""
     project = fresh_project
@@ -144,6 +146,7 @@ def test_migrations_can_be_initialized_again(fresh_project: Project) -> None:
     project.flask("db", "check")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_the_example_can_be_deleted_as_the_readme_says(user: User, interface: str) -> None:
     project = user.project(f"interface={interface}")

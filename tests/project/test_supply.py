@@ -12,6 +12,8 @@ import pytest
 from conftest import Project, User
 from reliability import report
 
+pytestmark = pytest.mark.thorough
+
 COMMANDS = [
     "uv run flask db check",
     "uv run flask db lint",

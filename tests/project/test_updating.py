@@ -178,6 +178,7 @@ def finish(project: Project) -> None:
     assert "up to date" in project.succeed("uvx", "cruft", "check")
 
 
+@pytest.mark.thorough
 def test_an_update_brings_what_is_new_and_nothing_else(
     template: Path, user: User, new_uri: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -198,6 +199,7 @@ def test_an_update_brings_what_is_new_and_nothing_else(
     finish(project)
 
 
+@pytest.mark.thorough
 def test_an_update_asks_no_server_and_for_no_password(
     template: Path, user: User, postgresql_with_passwords: Server, tmp_path: Path
 ) -> None:
@@ -228,6 +230,7 @@ def sessions_of(server: Server, database: str) -> int:
         return int(connection.exec_driver_sql(query).scalar_one())
 
 
+@pytest.mark.thorough
 def test_a_project_that_cookiecutter_made_can_be_linked(
     template: Path, user: User, tmp_path: Path
 ) -> None:
@@ -247,6 +250,7 @@ def test_a_project_that_cookiecutter_made_can_be_linked(
     assert kept(project) == before
 
 
+@pytest.mark.thorough
 def test_answers_given_again_set_nothing_up(template: Path, user: User) -> None:
     project = create(user)
     release(template, user)
@@ -263,7 +267,11 @@ def test_answers_given_again_set_nothing_up(template: Path, user: User) -> None:
 
 @pytest.mark.usefixtures("template")
 @pytest.mark.parametrize(
-    "kind", ["sqlite", *(pytest.param(kind, marks=pytest.mark.weekly) for kind in KINDS[1:])]
+    "kind",
+    [
+        pytest.param("sqlite", marks=pytest.mark.thorough),
+        *(pytest.param(kind, marks=pytest.mark.weekly) for kind in KINDS[1:]),
+    ],
 )
 def test_accounts_are_turned_on_later(kind: str, user: User, new_uri: Callable[[str], str]) -> None:
     """As docs/accounts.md says; the notes that are there are kept."""
@@ -285,6 +293,7 @@ def test_accounts_are_turned_on_later(kind: str, user: User, new_uri: Callable[[
     assert rows(uri, owners) == [("Milk", "you@example.com")]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("template")
 def test_another_answer_is_taken_by_an_update(user: User) -> None:
     project = create(user)
@@ -356,6 +365,7 @@ def test_the_extension_is_installed_as_a_package_instead(
     assert "(head)" in project.flask("db", "current")
 
 
+@pytest.mark.thorough
 def test_the_env_py_of_an_older_project_needs_no_change(fresh_project: Project) -> None:
     """`src/my_app/database/migration` is gone, which this file imports from."""
     project = fresh_project

@@ -209,6 +209,7 @@ def check_project(project: Path, given: dict[str, str]) -> None:
         assert [path.name for path, content in contents.items() if password in content] == [".env"]
 
 
+@pytest.mark.thorough
 def test_answers_are_refused_in_one_line_or_stay_text(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -346,6 +347,7 @@ WAYS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", WAYS)
 def test_answers_are_as_safe_in_each_way(
     way: str, new_user: Callable[[], User], repository: Path
@@ -377,6 +379,7 @@ def test_answers_are_as_safe_in_each_way(
     )
 
 
+@pytest.mark.thorough
 def test_typed_bytes_that_are_not_text_are_refused(user: User) -> None:
     user.env["PYTHONIOENCODING"] = "utf-8:strict"  # as in most locales
     terminal = at_the_prompt(user)

@@ -44,6 +44,7 @@ def test_the_first_command_makes_a_migrated_application(new_machine: User) -> No
     assert "(head)" in current
 
 
+@pytest.mark.thorough
 def test_the_second_command_runs_the_tests(new_machine: User, repository: Path) -> None:
     """With one test of this suite: all of them would run this one, again and again."""
     clone = new_machine.folder / "clone"

@@ -651,7 +651,7 @@ def hashings(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     def observe(name: str) -> None:
         method = getattr(CryptContext, name)
 
-        def hash_or_verify(context: CryptContext, *arguments: Any, **options: Any) -> object:  # noqa: ANN401
+        def hash_or_verify(context: CryptContext, *arguments: Any, **options: Any) -> object:
             if context.default_scheme() == "argon2":
                 in_transaction.append(db.session.registry().in_transaction())
             return method(context, *arguments, **options)

@@ -2,22 +2,17 @@
 
 from flask import Flask
 
-from . import (
-{%- if cookiecutter.accounts == "yes" %}
-    accounts,
+{% if cookiecutter.interface == "api" -%}
+from . import api, database, errors, health, logs, security
+{%- elif cookiecutter.interface == "pages+api" and cookiecutter.accounts == "yes" -%}
+from . import accounts, api, database, errors, health, logs, pages, security
+{%- elif cookiecutter.interface == "pages+api" -%}
+from . import api, database, errors, health, logs, pages, security
+{%- elif cookiecutter.accounts == "yes" -%}
+from . import accounts, database, errors, health, logs, pages, security
+{%- else -%}
+from . import database, errors, health, logs, pages, security
 {%- endif %}
-{%- if "api" in cookiecutter.interface %}
-    api,
-{%- endif %}
-    database,
-    errors,
-    health,
-    logs,
-{%- if "pages" in cookiecutter.interface %}
-    pages,
-{%- endif %}
-    security,
-)
 from .config import PROJECT_ROOT, load_config
 {%- if "api" in cookiecutter.interface %}
 from .notes.api import blueprint as notes_api
@@ -29,11 +24,7 @@ from .seeds import seed
 
 
 def create_app(test_config: object | None = None) -> Flask:
-    """Create the application, with the settings of the environment unless a test gives its own.
-
-    Raises:
-        ConfigurationError: Settings are missing or can't be used.
-    """
+    """Create the application, with the settings of the environment unless a test gives its own."""
     app = Flask(__name__, instance_path=str(PROJECT_ROOT / "instance"))
     app.config.from_object(test_config or load_config())
 

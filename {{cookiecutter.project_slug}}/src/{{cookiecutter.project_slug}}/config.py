@@ -33,11 +33,7 @@ class ConfigurationError(NoAppException):
 
 
 def load_config() -> SimpleNamespace:
-    """Return the settings. `.env.example` describes them.
-
-    Raises:
-        ConfigurationError: Settings are missing or can't be used. The message lists all of them.
-    """
+    """Return the settings, or raise ConfigurationError, which names all that can't be used."""
     env = Env(eager=False)
     env.add_parser("database_url", _parse_database_url)
     env.add_parser("hosts", lambda text: text.replace(",", " ").split() or None)
@@ -92,7 +88,7 @@ def load_config() -> SimpleNamespace:
             "These settings are missing or can't be used. Set them in the environment, or in"
             f" {ENV_FILE}; .env.example describes them.{faults}"
         ) from None
-    config = SimpleNamespace(**env.dump(), SQLALCHEMY_RECORD_QUERIES=True)
+    config = SimpleNamespace(**env.dump())
     config.SQLALCHEMY_DATABASE_URI = config.DATABASE_URL
     return config
 

@@ -2,12 +2,12 @@
 
 import enum
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, g, has_request_context, request
-from flask_safe_migrations import SafeMigrate, is_in_memory
+from flask_safe_migrations import SafeMigrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, DateTime, Enum, MetaData, String, event, make_url
 from sqlalchemy.engine import Dialect
@@ -18,12 +18,11 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from .config import MIGRATIONS
+from .logs import record_queries
 
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 10  # seconds that a request waits for a connection
 NO_LIMIT = 2_000_000  # seconds; in milliseconds, PostgreSQL takes little more
-
-log = logging.getLogger(__name__)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -39,7 +38,6 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the moment with its time zone."""
         return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
 
 
@@ -61,8 +59,7 @@ class Base(DeclarativeBase):
         type_annotation_map={
             str: String(255),  # MySQL has no string type without a length
             datetime: UtcDateTime(),
-            # PostgreSQL's own enums stay behind when a revision is undone.
-            enum.Enum: Enum(enum.Enum, native_enum=False),
+            enum.Enum: Enum(enum.Enum, native_enum=False),  # others outlive a downgrade
         },
     )
 
@@ -75,20 +72,22 @@ migrate = SafeMigrate(db=db, directory=MIGRATIONS)
 def init_app(app: Flask) -> None:
     """Connect the application to its database."""
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
-    options: dict[str, Any] = {
+    options = {
         "connect_args": get_connect_args(app.config, url),
         "hide_parameters": not app.debug,  # in the log
         "pool_pre_ping": True,
-    }
-    if not is_in_memory(url):
         # A connection for each thread, and one for /readyz. Where none is free, the answer is 503.
-        options["pool_size"] = app.config["WEB_THREADS"] + 1
-        options |= {"max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
+        "pool_size": app.config["WEB_THREADS"] + 1,
+        "max_overflow": 0,
+        "pool_timeout": POOL_TIMEOUT,
+    }
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     db.init_app(app)
     app.teardown_appcontext(_end_session)  # before that of Flask-SQLAlchemy
     with app.app_context():
-        for name, listener in LISTENERS.get(url.get_backend_name(), {}).items():
+        record_queries(db.engine)
+        sqlite: dict[str, Any] = {"connect": _set_up_sqlite, "begin": _begin_on_sqlite}
+        for name, listener in (sqlite if url.get_backend_name() == "sqlite" else {}).items():
             event.listen(db.engine, name, listener)
 
 
@@ -141,10 +140,5 @@ def _end_session(error: BaseException | None) -> None:
     try:
         db.session.remove()
     except DBAPIError:
-        log.warning("The database was gone before the end of the request", exc_info=True)
+        logging.warning("The database was gone before the end of the request", exc_info=True)
         db.session().invalidate()
-
-
-LISTENERS: dict[str, dict[str, Callable[..., None]]] = {
-    "sqlite": {"connect": _set_up_sqlite, "begin": _begin_on_sqlite}
-}

@@ -13,9 +13,8 @@ from .database import db
 
 Renderer = Callable[[HTTPException], Response]
 
-# Conditions that pass: a lock, a limit, a full disk, a server that takes no writes yet.
-# https://www.postgresql.org/docs/current/errcodes-appendix.html, https://sqlite.org/rescode.html,
-# https://mariadb.com/kb/en/mariadb-error-code-reference/
+# A lock, a limit, a full disk, a server that takes no writes. https://sqlite.org/rescode.html,
+# https://www.postgresql.org/docs/current/errcodes-appendix.html, https://mariadb.com/kb/en/mariadb-error-code-reference/
 TEMPORARY = re.compile(
     "25006|40...|53...|55P03|57...|58030|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
     "|1021|1047|1114|1205|1213|1290|1317|1792|1836|1969|3024"
@@ -39,11 +38,7 @@ def handle_http_exception(error: HTTPException) -> Response:
 
 
 def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> Response:
-    """Answer 503 where another try may succeed: the database is gone, busy or full.
-
-    Raises:
-        DBAPIError: The database refuses the statement.
-    """
+    """Answer 503 if the database is gone, busy or full, or raise the error of a wrong statement."""
     if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors

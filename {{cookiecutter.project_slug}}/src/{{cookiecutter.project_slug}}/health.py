@@ -18,7 +18,6 @@ def healthz() -> ResponseReturnValue:
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
     """Answer 200 while this process can serve, else 503 with the reason."""
-    readiness = check_readiness()
-    if readiness:
+    if readiness := check_readiness():
         return {"status": "ok"}
     return {"status": "error"} | asdict(readiness), 503

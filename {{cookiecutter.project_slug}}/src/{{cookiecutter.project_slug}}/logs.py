@@ -5,23 +5,20 @@ import logging
 import re
 import time
 import uuid
-from collections import Counter
 from typing import TextIO, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from flask import Flask, Response, current_app, g, has_request_context, request
 from flask.logging import wsgi_errors_stream
-from flask_sqlalchemy.record_queries import get_recorded_queries
 from pythonjsonlogger.json import JsonFormatter
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection, Engine, event
 
 # It reads a word once, up to the @ or to its end, so that no text takes long.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-# Routine lines of Alembic, and those of the development server, which ours replace.
-NOISE = re.compile(r'Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
+# Routine lines of Alembic, and of the development server, which ours replace.
+NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
 TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # no queries
-REPEATED = 5  # the same query this often in a request: a loop that loads one row after another
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +50,11 @@ def init_app(app: Flask) -> None:
     )
     handler = logging.StreamHandler(cast(TextIO, wsgi_errors_stream))
     handler.name = __name__
-    handler.addFilter(_add_request_id)
+    handler.addFilter(_prepare_record)
     handler.setFormatter(RedactingFormatter(as_text if app.debug else as_json, _get_secrets(app)))
     root = logging.getLogger()
     root.handlers = [other for other in root.handlers if other.name != handler.name] + [handler]
     root.setLevel(app.config["LOG_LEVEL"])
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
-    for name in ("alembic.runtime.migration", "werkzeug"):
-        logging.getLogger(name).addFilter(_drop_noise)
     app.before_request(_start_timer)
     app.after_request(_log_request)
 
@@ -80,13 +74,26 @@ def _get_secrets(app: Flask) -> set[str]:
     }
 
 
-def _add_request_id(record: logging.LogRecord) -> bool:
+def record_queries(engine: Engine) -> None:
+    """Record the queries of each request."""
+    event.listen(engine, "before_cursor_execute", _start_query)
+    event.listen(engine, "after_cursor_execute", _end_query)
+
+
+def _start_query(connection: Connection, *arguments: object) -> None:
+    connection.info["query_started"] = time.perf_counter()
+
+
+def _end_query(connection: Connection, cursor: object, sql: str, *arguments: object) -> None:
+    if has_request_context() and not sql.startswith(TRANSACTION):
+        seconds = time.perf_counter() - connection.info["query_started"]
+        g.setdefault("queries", []).append((sql, seconds))
+
+
+def _prepare_record(record: logging.LogRecord) -> bool:
+    """Add the id of the request, and drop noise."""
     if has_request_context() and "request_id" in g:
         record.request_id = g.request_id
-    return True
-
-
-def _drop_noise(record: logging.LogRecord) -> bool:
     return not NOISE.match(str(record.msg))
 
 
@@ -100,8 +107,7 @@ def _log_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if request.blueprint == "health":  # called every few seconds
         return response
-    recorded = [(query.statement or "", query.duration) for query in get_recorded_queries()]
-    queries = [query for query in recorded if not query[0].startswith(TRANSACTION)]
+    queries: list[tuple[str, float]] = g.get("queries", [])
     token = (request.view_args or {}).get("token")  # of a link, which lets its reader in
     fields = {
         "method": request.method,
@@ -118,7 +124,4 @@ def _log_request(response: Response) -> Response:
     for sql, seconds in queries:
         if 0 < current_app.config["SLOW_QUERY"] < seconds:
             log.warning("A query took %.1f s: %s", seconds, sql)
-    for sql, number in Counter(sql for sql, _ in queries).items():
-        if current_app.debug and number >= REPEATED:
-            log.warning("The same query ran %d times. Load all rows at once: %s", number, sql)
     return response

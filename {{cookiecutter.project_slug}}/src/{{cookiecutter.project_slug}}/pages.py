@@ -19,7 +19,6 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/")
 def home() -> str:
-    """Show the first page."""
     if not current_app.debug:
         return render_template("home.html")
     return render_template(

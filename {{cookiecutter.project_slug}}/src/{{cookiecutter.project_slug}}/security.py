@@ -25,9 +25,8 @@ def init_app(app: Flask) -> None:
     """Add the headers to each response, and trust as many proxies as are configured."""
     app.after_request(_add_headers)
     if proxies := app.config["PROXIES"]:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies
-        )
+        proxied = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)
+        app.wsgi_app = proxied  # type: ignore[method-assign]
 
 
 def _add_headers(response: Response) -> Response:

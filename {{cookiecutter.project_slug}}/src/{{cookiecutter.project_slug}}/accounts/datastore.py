@@ -21,14 +21,14 @@ class Datastore(SQLAlchemyUserDatastore):
         db.session.flush()
         return model
 
-    def find_user(self, case_insensitive: bool = False, **attribute: Any) -> UserMixin | None:  # noqa: ANN401
+    def find_user(self, case_insensitive: bool = False, **attribute: Any) -> UserMixin | None:
         """Return the account with this attribute. If there is none, Flask-Security hashes next."""
         account = super().find_user(case_insensitive, **attribute)
         if account is None:
             _release_transaction()
         return account
 
-    def create_user(self, **values: Any) -> UserMixin:  # noqa: ANN401
+    def create_user(self, **values: Any) -> UserMixin:
         """Create an account. One that a command creates is confirmed, and may have roles.
 
         Raises:

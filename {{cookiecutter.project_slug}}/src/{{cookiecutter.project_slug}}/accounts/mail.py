@@ -54,7 +54,7 @@ class MailUtil(flask_security.MailUtil):
         sender: str | tuple[str, str],
         body: str | None,
         html: str | None,
-        **context: Any,  # noqa: ANN401
+        **context: Any,
     ) -> None:
         """Build a message of text and HTML, and send it."""
         message = EmailMessage()

@@ -4,18 +4,17 @@ import re
 from functools import partial
 from typing import Any
 
-from flask import abort, request, url_for
+from flask import request, url_for
 from flask.views import MethodView
 from marshmallow import Schema, ValidationError, fields, validate
 
 from ..api import Blueprint
-from . import new_note, queries, visible_notes
+from . import get_note_or_404, new_note, queries, visible_notes
 from .models import MAX_BODY_LENGTH, MAX_ID, MAX_TAGS, Note, Tag
 from .queries import clean_text
 
-# What `clean_text` accepts, for the description. A title or a tag is more than spaces; a tag has
-# no commas, which separate tags in forms. In Python alone, `\s` includes \x85, and in JavaScript
-# alone \ufeff: both are named.
+# What `clean_text` accepts, for the description: a tag has no commas, which separate tags in forms.
+# In Python alone, `\s` includes \x85, and in JavaScript alone \ufeff: both are named.
 LINE = r"^[^\x00-\x1f\x7f]*$"
 LINES = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
 TITLE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
@@ -24,12 +23,7 @@ TAG = r"^[^\x00-\x1f\x7f,]*[^\s\x00-\x1f\x7f\x85\ufeff,][^\x00-\x1f\x7f,]*$"
 blueprint = Blueprint("api_notes", __name__, url_prefix="/api/notes", description="Notes with tags")
 
 
-def text_field(
-    pattern: str,
-    max_length: int,
-    description: str,
-    **options: Any,  # noqa: ANN401
-) -> fields.String:
+def text_field(pattern: str, max_length: int, description: str, **options: Any) -> fields.String:
     """Return a field for text that matches the pattern."""
 
     def check(value: str) -> None:
@@ -79,11 +73,8 @@ class NotesQuerySchema(Schema):
 
     search = text_field(LINE, 200, "A text in the title or the body.", data_key="q")
     tag = text_field(LINE, Tag.name.type.length, "A tag of the notes.")
-    before = fields.Integer(
-        pre_load=check_digits,
-        validate=validate.Range(1, MAX_ID),
-        metadata={"description": "Only notes older than the one with this id."},
-    )
+    # Only notes older than the one with this id.
+    before = fields.Integer(pre_load=check_digits, validate=validate.Range(1, MAX_ID))
     limit = fields.Integer(pre_load=check_digits, validate=validate.Range(1, 100), load_default=20)
 
 
@@ -119,13 +110,13 @@ class NoteView(MethodView):
     @blueprint.doc(parameters=["IF_NONE_MATCH"])
     def get(self, note_id: int) -> Note:
         """Read a note."""
-        return _get_or_404(note_id)
+        return get_note_or_404(note_id)
 
     @blueprint.arguments(NoteSchema)
     @blueprint.response(200, NoteSchema)
     def put(self, values: dict[str, Any], note_id: int) -> Note:
         """Replace a note. What is left out becomes empty."""
-        note = _get_or_404(note_id)
+        note = get_note_or_404(note_id)
         blueprint.check_etag(note, NoteSchema)
         queries.save_note(note, **values)
         return note
@@ -133,11 +124,6 @@ class NoteView(MethodView):
     @blueprint.response(204)
     def delete(self, note_id: int) -> None:
         """Delete a note."""
-        note = _get_or_404(note_id)
+        note = get_note_or_404(note_id)
         blueprint.check_etag(note, NoteSchema)
         queries.delete_note(note)
-
-
-def _get_or_404(note_id: int) -> Note:
-    note = queries.get_note(visible_notes(), note_id)
-    return note or abort(404, f"There is no note {note_id}.")

@@ -1,7 +1,6 @@
 """The form for a note."""
 
 from functools import partial
-from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, StringField, TextAreaField
@@ -9,6 +8,8 @@ from wtforms.validators import DataRequired, Length, ValidationError
 
 from .models import MAX_BODY_LENGTH, MAX_TAGS, Note, Tag
 from .queries import clean_text
+
+clean_lines = partial(clean_text, multiline=True)
 
 
 def split_tags(text: str | None) -> list[str]:
@@ -19,9 +20,7 @@ def split_tags(text: str | None) -> list[str]:
 
 class NoteForm(FlaskForm):
     title = StringField("Title", [DataRequired(), Length(max=Note.title.type.length)], [clean_text])
-    body = TextAreaField(
-        "Text", [Length(max=MAX_BODY_LENGTH)], [partial(clean_text, multiline=True)]
-    )
+    body = TextAreaField("Text", [Length(max=MAX_BODY_LENGTH)], [clean_lines])
     tags = StringField("Tags", filters=[clean_text], description="Separated by commas")
     version = HiddenField()  # that the visitor has seen
 
@@ -31,8 +30,3 @@ class NoteForm(FlaskForm):
             raise ValidationError(f"A tag has at most {max_length} characters.")
         if len(names) > MAX_TAGS:
             raise ValidationError(f"A note has at most {MAX_TAGS} tags.")
-
-    def get_values(self) -> dict[str, Any]:
-        """Return the arguments of `queries.save_note`."""
-        tag_names = split_tags(self.tags.data)
-        return {"title": self.title.data, "body": self.body.data, "tag_names": tag_names}

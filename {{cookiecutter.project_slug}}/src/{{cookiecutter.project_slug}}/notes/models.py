@@ -31,8 +31,7 @@ class Note(db.Model):
     body: Mapped[str] = mapped_column(Text)
     # Set by the database, so that rows of other programs have it too.
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    # An UPDATE of a version that another request has replaced fails, so that no change is lost:
-    # https://docs.sqlalchemy.org/en/21/orm/versioning.html
+    # So that no change is lost: https://docs.sqlalchemy.org/en/21/orm/versioning.html
     version: Mapped[int] = mapped_column(server_default="1")
 {%- if cookiecutter.accounts == "yes" %}
     owner_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))

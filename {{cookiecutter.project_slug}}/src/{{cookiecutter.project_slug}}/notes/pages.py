@@ -3,8 +3,8 @@
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from . import new_note, queries, visible_notes
-from .forms import NoteForm
+from . import get_note_or_404, new_note, queries, visible_notes
+from .forms import NoteForm, split_tags
 from .models import MAX_ID, Note
 
 PER_PAGE = 20
@@ -20,11 +20,8 @@ def index() -> str:
     except ValueError as error:
         abort(400, str(error))
     before = request.args.get("before", type=int)
-    if before is not None:
-        before = max(0, min(before, MAX_ID))
-    notes = queries.list_notes(
-        visible_notes(), search=search, tag=tag, before=before, limit=PER_PAGE + 1
-    )
+    oldest = before and max(0, min(before, MAX_ID))
+    notes = queries.list_notes(visible_notes(), search, tag, before=oldest, limit=PER_PAGE + 1)
     return render_template(
         "notes/index.html",
         notes=notes[:PER_PAGE],
@@ -45,24 +42,24 @@ def create() -> ResponseReturnValue:
 
 @blueprint.get(ONE_NOTE)
 def show(note_id: int) -> str:
-    return render_template("notes/show.html", note=_get_or_404(note_id))
+    return render_template("notes/show.html", note=get_note_or_404(note_id))
 
 
 @blueprint.route(f"{ONE_NOTE}/edit", methods=["GET", "POST"])
 def edit(note_id: int) -> ResponseReturnValue:
-    note = _get_or_404(note_id)
+    note = get_note_or_404(note_id)
     tags = ", ".join(note.tag_names)
     form = NoteForm(title=note.title, body=note.body, tags=tags, version=note.version)
     if not form.validate_on_submit():
         return _show_form(form, note)
     if form.version.data != str(note.version):
-        return _show_form(form, note, is_stale=True)
+        return _show_form(form, note, status=409)
     return _save(note, form)
 
 
 @blueprint.route(f"{ONE_NOTE}/delete", methods=["GET", "POST"])
 def delete(note_id: int) -> ResponseReturnValue:
-    note = _get_or_404(note_id)
+    note = get_note_or_404(note_id)
     if request.method == "GET":
         return render_template("notes/delete.html", note=note)
     queries.delete_note(note)
@@ -70,19 +67,14 @@ def delete(note_id: int) -> ResponseReturnValue:
     return redirect(url_for(".index"))
 
 
-def _get_or_404(note_id: int) -> Note:
-    return queries.get_note(visible_notes(), note_id) or abort(404)
-
-
 def _save(note: Note, form: NoteForm) -> ResponseReturnValue:
-    queries.save_note(note, **form.get_values())
+    title, body = str(form.title.data), str(form.body.data)
+    queries.save_note(note, title=title, body=body, tag_names=split_tags(form.tags.data))
     flash(f"“{note.title}” is saved.")
     return redirect(url_for(".show", note_id=note.id))
 
 
-def _show_form(
-    form: NoteForm, note: Note | None = None, *, is_stale: bool = False
-) -> ResponseReturnValue:
-    """Show the form: again if it has errors, or if the note has been changed since it was opened."""
-    page = render_template("notes/form.html", form=form, note=note, is_stale=is_stale)
-    return page, 409 if is_stale else 422 if form.errors else 200
+def _show_form(form: NoteForm, note: Note | None = None, status: int = 200) -> ResponseReturnValue:
+    """Show the form: again if it has errors, or 409 if the note has changed since it was opened."""
+    page = render_template("notes/form.html", form=form, note=note, is_stale=status == 409)
+    return page, 422 if form.errors else status

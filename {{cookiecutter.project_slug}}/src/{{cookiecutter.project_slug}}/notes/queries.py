@@ -15,12 +15,9 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def list_notes(
-    notes: Select[Note], *, search: str = "", tag: str = "", before: int | None = None, limit: int
+    notes: Select[Note], search: str = "", tag: str = "", before: int | None = None, limit: int = 20
 ) -> Sequence[Note]:
-    """Return those of the notes that have the text and the tag, the newest first.
-
-    `before` is an id: unlike an OFFSET, the primary key finds older notes without counting newer.
-    """
+    """Return the newest notes with the text and the tag, older than the one with the id `before`."""
     newest = Note.id.desc()
     if before is not None:
         notes = notes.where(Note.id < before)
@@ -33,11 +30,6 @@ def list_notes(
         notes = notes.join(note_tag).where(note_tag.c.tag_id == tag_id)
         newest = note_tag.c.note_id.desc()
     return db.session.scalars(notes.order_by(newest).limit(limit)).all()
-
-
-def get_note(notes: Select[Note], note_id: int) -> Note | None:
-    """Return the note with this id, if it is among the notes."""
-    return db.session.scalars(notes.where(Note.id == note_id)).one_or_none()
 
 
 def clean_text(text: str | None, *, multiline: bool = False) -> str:
