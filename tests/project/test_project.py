@@ -34,7 +34,6 @@ def test_the_set_up_ends_with_a_migrated_database(project: Project) -> None:
 @pytest.mark.quick
 def test_the_set_up_leaves_nothing_behind(user: User) -> None:
     project = user.project()
-    assert not (project.path / "set_up.py").exists()
     assert not list(project.path.glob("__pycache__"))
     assert stat.S_IMODE((project.path / ".env").stat().st_mode) == 0o600
     assert project.succeed("git", "check-ignore", ".env", ".venv", "instance")

@@ -49,7 +49,7 @@ def jinja_statements() -> list[tuple[str, str]]:
     return [
         (str(path.relative_to(PROJECT)), line)
         for path in PROJECT.rglob("*.py")
-        if EXTENSION not in path.as_posix() and path.name != "set_up.py"
+        if EXTENSION not in path.as_posix()
         for line in path.read_text(encoding="utf-8").splitlines()
         if "{%" in line
     ]
