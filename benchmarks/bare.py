@@ -70,7 +70,7 @@ def create_app(*, migrations: bool = False) -> Flask:
         Migrate(app, db)
     for blueprint in (home, notes, api):
         app.register_blueprint(blueprint)
-    app.add_url_rule("/api/docs", "api_docs", lambda: "")
+    app.add_url_rule("/api/docs", "api-docs.openapi_rapidoc", lambda: "")
     return app
 
 

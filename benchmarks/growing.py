@@ -18,11 +18,11 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from measuring import (
+    STOCK,
     Ratios,
     databases,
     head,
@@ -55,7 +55,7 @@ LISTS = {
 }
 FOLDERS = {"ours": "migrations", "stock": "stock"}
 MODEL = """
-class Table{number}(Base):
+class Table{number}(db.Model):
     __tablename__ = "table_{number}"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -88,7 +88,7 @@ def measure_tables(database: str, server: Server | None, found: Ratios) -> None:
             write_models(project, tables)
             run(project, "flask", "db", "migrate", "-m", "tables")
             run(project, "flask", "db", "upgrade")
-            run(project, "flask", "db", "init", "--directory", "stock", "--template", "flask")
+            run(project, "flask", "--app", STOCK, "db", "init", "--directory", "stock")
             for revision in (project / "migrations" / "versions").glob("*.py"):
                 shutil.copy(revision, project / "stock" / "versions")
             add_columns = project / "src" / "my_app" / "notes" / "models.py"
@@ -148,10 +148,11 @@ def run_command(command: str, directory: str) -> None:
     import logging.config  # of the stock environment
 
     import flask_migrate
-    from my_app import create_app
-    from my_app.database.migration import environment  # noqa: F401
+    import my_app
+    import stock
 
     logging.disable(logging.CRITICAL)
+    create_app = my_app.create_app if directory == FOLDERS["ours"] else stock.create_app
     before = {*Path(directory, "versions").iterdir()}
     with create_app().app_context():
         started = time.perf_counter()
@@ -172,13 +173,14 @@ def run_command(command: str, directory: str) -> None:
 def ask(number: int) -> None:
     """Bring the project's notes to this number, and print how long answers take."""
     from my_app import create_app
-    from my_app.config import Settings
+    from my_app.config import load_config
     from my_app.database import db
-    from my_app.database.queries import TRANSACTION
+    from my_app.logs import TRANSACTION
     from sqlalchemy import event
 
-    filling = create_app(replace(Settings.from_environment(), QUERY_TIMEOUT=0))
-    with filling.app_context():
+    config = load_config()
+    config.QUERY_TIMEOUT = 0
+    with create_app(config).app_context():
         fill(number)
     app = create_app()
     app.logger.parent.setLevel("ERROR")  # type: ignore[union-attr]

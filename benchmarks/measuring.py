@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 TEMPLATE = HERE.parent
+STOCK = f"{HERE / 'stock.py'}:create_app"  # for `flask --app`
 # A user's machine keeps what Python has compiled, and is in no environment.
 FOREIGN = ("PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in FOREIGN}

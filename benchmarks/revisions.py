@@ -19,7 +19,18 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from measuring import Ratios, databases, head, make_project, new_uri, ratios, row, run, summary
+from measuring import (
+    STOCK,
+    Ratios,
+    databases,
+    head,
+    make_project,
+    new_uri,
+    ratios,
+    row,
+    run,
+    summary,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +39,7 @@ if TYPE_CHECKING:
 
 ROUNDS = {10: 7, 100: 7, 1000: 5}  # for each number of revisions, the project's own first included
 FOLDERS = {"ours": "migrations", "stock": "stock"}
+APPS = {"ours": [], "stock": ["--app", STOCK]}
 # On SQLite alone: the stock environment with connections as they come, without our settings.
 BARE = "stock connection"
 NOTHING, HEAD, COMMAND = "from nothing", "at head", "at head, start included"
@@ -83,7 +95,7 @@ def measure_all(name: str, server: Server | None, found: Ratios) -> None:
     """Make a project on the database, measure in it, and print the rows of the table."""
     with tempfile.TemporaryDirectory() as folder:
         project = make_project(folder, new_uri(server))
-        run(project, "flask", "db", "init", "--directory", FOLDERS["stock"], "--template", "flask")
+        run(project, "flask", *APPS["stock"], "db", "init", "--directory", FOLDERS["stock"])
         for revisions, rounds in ROUNDS.items():
             write_revisions(project, revisions)
             times: dict[str, Times] = defaultdict(lambda: defaultdict(list))
@@ -111,7 +123,7 @@ def measure_one(project: Path, side: str, revisions: int, times: dict[str, Times
         times[upgrade][side].append(json.loads(output))
     if side in FOLDERS:
         started = time.perf_counter()
-        run(project, "flask", "db", "upgrade", "--directory", FOLDERS[side])
+        run(project, "flask", *APPS[side], "db", "upgrade", "--directory", FOLDERS[side])
         times[COMMAND][side].append(time.perf_counter() - started)
 
 
@@ -149,14 +161,16 @@ def measure(side: str, revisions: int) -> None:
     import logging.config  # of the stock environment
 
     import flask_migrate
+    import my_app
     import sqlalchemy
+    import stock
     from alembic.runtime.migration import MigrationContext
-    from my_app import create_app, database
-    from my_app.database.migration import environment  # noqa: F401
+    from my_app import database
 
     if side == BARE:
-        database.engine.configure = lambda engine: None
+        database.LISTENERS.clear()
     logging.disable(logging.CRITICAL)
+    create_app = my_app.create_app if side == "ours" else stock.create_app
     with create_app().app_context():
         started = time.perf_counter()
         flask_migrate.upgrade(directory=FOLDERS.get(side, FOLDERS["stock"]))

@@ -362,10 +362,12 @@ def ask(port: int, action: str, seconds: float) -> None:
 def without(part: str) -> Any:  # noqa: ANN401
     """Make the project's application without some of its parts; gunicorn calls it."""
     from my_app import create_app, database
-    from my_app.database import engine, queries
+    from my_app.config import load_config
     from sqlalchemy import event
 
-    app = create_app()
+    config = load_config()
+    config.SQLALCHEMY_RECORD_QUERIES = part not in ("queries", "all")
+    app = create_app(config)
 
     def leave_out(name: str) -> None:
         for functions in (app.before_request_funcs, app.after_request_funcs):
@@ -380,15 +382,12 @@ def without(part: str) -> Any:  # noqa: ANN401
     if part in ("headers", "all"):
         leave_out("_add_headers")
     if part in ("logs", "all"):
-        leave_out("_begin")
-        leave_out("_end")
+        leave_out("_start_timer")
+        leave_out("_log_request")
     if part in ("CSRF", "all"):
         leave_out("csrf_protect")
-    if part in ("queries", "all"):
-        event.remove(used, "before_cursor_execute", queries._start)
-        event.remove(used, "after_cursor_execute", queries._stop)
     if part in ("transactions", "all"):
-        event.remove(used, "begin", engine._begin_on_sqlite)
+        event.remove(used, "begin", database.LISTENERS["sqlite"]["begin"])
         event.listen(used, "connect", lambda made, _: setattr(made, "isolation_level", ""))
     return app
 

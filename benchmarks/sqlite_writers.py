@@ -72,7 +72,8 @@ def make_app(settings: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
     from my_app import create_app, database
 
     if settings == "stock":
-        database.engine.configure = lambda engine: None
+        database.LISTENERS.clear()
+        database.get_connect_args = lambda config, url: {}
     app = create_app()
     app.config["WTF_CSRF_ENABLED"] = False
     return app

@@ -38,17 +38,18 @@ if TYPE_CHECKING:
 
 NUMBERS = {1: 3, 100: 3, 1000: 1}  # of tests, and how often they are run
 TESTS = """
+from types import SimpleNamespace
+
 import pytest
 from factories import make_note
 from my_app import create_app
 from my_app.database import db
-from my_app.notes import queries
-from my_app.notes.access import visible_notes
+from my_app.notes import queries, visible_notes
 
 
 @pytest.fixture
-def recreated(settings):
-    app = create_app(settings)
+def recreated(config):
+    app = create_app(SimpleNamespace(**config))
     with app.app_context():
         db.create_all()
     yield app
