@@ -55,7 +55,7 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input, textar
 """
 IS_WIDER = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
 BACKGROUND = "() => getComputedStyle(document.documentElement).backgroundColor"
-# RapiDoc's page: its HTML and its style are those of a library.
+# RapiDoc's page: its HTML and its style are those of a library, and it names no icon.
 NOT_OURS = "/api/docs"
 
 
@@ -164,6 +164,7 @@ class Browsing:
             if self.waiting:
                 window.wait_for_timeout(10)
         assert not self.waiting, self.waiting
+        visited = {urlsplit(page.url).path for page in self.pages}
         failed = {page.url for page in self.pages if page.status >= 400}
         faults = [
             f"{url}: {text}"
@@ -172,6 +173,7 @@ class Browsing:
             # where the server has ended.
             if not (url in failed and text.startswith("Failed to load resource"))
             and not re.fullmatch(r".*/icon\.svg: .* net::ERR_CONNECTION_\w+", f"{url}: {text}")
+            and not (url.endswith("/favicon.ico") and NOT_OURS in visited)
         ]
         faults += [
             f"{url} is on another host"

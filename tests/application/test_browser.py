@@ -259,7 +259,7 @@ def test_a_database_whose_folder_is_missing_is_made_once_there_is_one(
         page.goto("/notes/new")
         expect(heading(page)).to_have_text("The database is not ready")
         page.get_by_role("button").click()
-        expect(page.get_by_text(f"Make its folder, {path.parent}")).to_be_visible()
+        expect(page.get_by_text(f"Create its folder, {path.parent}")).to_be_visible()
         path.parent.mkdir()
         page.get_by_role("button").click()
         expect(heading(page)).to_have_text("My App")
