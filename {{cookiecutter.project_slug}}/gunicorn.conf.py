@@ -6,10 +6,13 @@ More settings can be given in GUNICORN_CMD_ARGS.
 import os
 import sys
 
-from {{ cookiecutter.project_slug }}.config import ConfigurationError, load_config
+from {{ cookiecutter.project_slug }}.config import (
+    ConfigurationError,
+    load_config,
+)
 
 try:
-    config = load_config()
+    settings = load_config()  # gunicorn has a setting of its own that is named config
 except ConfigurationError as error:
     sys.exit(f"Error: {error.message}")  # here, because workers would start again and again
 
@@ -19,7 +22,7 @@ address = os.environ.get("BIND") or "127.0.0.1"
 bind = address if ":" in address else f"{address}:{os.environ.get('PORT') or 8000}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 # Of each worker. While one waits for the database, another works; each has a connection.
-threads = config.WEB_THREADS
+threads = settings.WEB_THREADS
 # Seconds in which a worker has to give a sign of life, and to finish its requests when it ends.
 timeout = 60
 graceful_timeout = 30
