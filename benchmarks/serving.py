@@ -78,6 +78,16 @@ TARGETS = {
     "memory, MB": "≤ 1.1",
     "first answer, s": "≤ 1.25",
 }
+# What the project's gunicorn.conf.py imports, for the bare application.
+CONFIG = """
+from types import SimpleNamespace
+
+ConfigurationError = ValueError
+
+
+def load_config():
+    return SimpleNamespace(WEB_THREADS=4)
+"""
 LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 
 
@@ -259,6 +269,8 @@ def make_bare(place: Path, ours: Side, name: str, *packages: str) -> Side:
     shutil.copytree(package / "notes" / "templates", folder / "templates", dirs_exist_ok=True)
     shutil.copytree(package / "static", folder / "static")
     shutil.copy(HERE / "bare.py", folder / "app.py")
+    (folder / "my_app").mkdir()
+    (folder / "my_app" / "config.py").write_text(CONFIG)
     python = folder / ".venv" / "bin" / "python"
 
     def uv(python: Path, *arguments: str | Path) -> str:

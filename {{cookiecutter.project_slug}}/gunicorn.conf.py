@@ -6,7 +6,10 @@ More settings can be given in GUNICORN_CMD_ARGS.
 import os
 import sys
 
-from {{ cookiecutter.project_slug }}.config import ConfigurationError, load_config
+from {{ cookiecutter.project_slug }}.config import (
+    ConfigurationError,
+    load_config,
+)
 
 try:
     app_config = load_config()  # not `config`, which is a setting of gunicorn

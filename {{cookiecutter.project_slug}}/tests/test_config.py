@@ -10,7 +10,10 @@ import pytest
 from conftest import KEY
 
 from {{ cookiecutter.project_slug }} import config
-from {{ cookiecutter.project_slug }}.config import ConfigurationError, load_config
+from {{ cookiecutter.project_slug }}.config import (
+    ConfigurationError,
+    load_config,
+)
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 OF_OTHERS = {"FLASK_DEBUG", "DATABASE_PASSWORD"}  # settings of Flask and of compose.yaml

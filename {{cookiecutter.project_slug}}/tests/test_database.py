@@ -11,7 +11,12 @@ from flask import Flask, g
 from sqlalchemy import make_url, text
 from sqlalchemy.dialects import sqlite
 
-from {{ cookiecutter.project_slug }}.database import NO_LIMIT, UtcDateTime, db, get_connect_args
+from {{ cookiecutter.project_slug }}.database import (
+    NO_LIMIT,
+    UtcDateTime,
+    db,
+    get_connect_args,
+)
 
 DIALECT = sqlite.dialect()
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
