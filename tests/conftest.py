@@ -359,6 +359,12 @@ def text_files(project: Path) -> list[Path]:
     return [path for path in project.rglob("*") if path.is_file() and ".git" not in path.parts]
 
 
+def own_files(project: Path) -> list[Path]:
+    """The files that belong to the owner of the project."""
+    vendored = {"flask_safe_migrations", "rapidoc"}
+    return [path for path in text_files(project) if not vendored & {*path.parts}]
+
+
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git repository with the template as it stands, committed or not."""

@@ -14,7 +14,7 @@ import pytest
 import servers
 import yaml
 from actions import actionlint, schema_finds_nothing, zizmor
-from conftest import IDENTITY, Bake, Project, User, checks_at_the_desk, text_files
+from conftest import IDENTITY, Bake, Project, User, checks_at_the_desk, own_files
 from sqlalchemy import make_url
 
 from answers import CI, INTERFACES
@@ -312,7 +312,7 @@ def test_no_file_names_one_that_is_not_there(bake: Bake, answers: dict[str, str]
 
     missing = [
         (str(path.relative_to(project)), name)
-        for path in text_files(project)
+        for path in own_files(project)
         for found in NAME.finditer(re.sub(r"https?://\S+", "", path.read_text(encoding="utf-8")))
         if not MADE.fullmatch(name := found[1] or found[0])
         and not any(other.endswith(f"/{name.strip('/')}") for other in there)
@@ -328,7 +328,7 @@ def test_of_a_ci_that_was_not_chosen_there_is_no_trace(bake: Bake, ci: str) -> N
 
     found = [
         (str(path.relative_to(project)), word)
-        for path in text_files(project)
+        for path in own_files(project)
         for word in re.findall(
             rf"(?<!//)(?:{others})",
             f"{path.relative_to(project)} {path.read_text(encoding='utf-8')}",
@@ -339,7 +339,7 @@ def test_of_a_ci_that_was_not_chosen_there_is_no_trace(bake: Bake, ci: str) -> N
 
 
 def test_files_are_as_the_editor_configuration_says(bake: Bake) -> None:
-    for path in text_files(bake()):
+    for path in own_files(bake()):
         text = path.read_bytes().decode("utf-8")
         assert text.endswith("\n"), path
         assert not re.search(r"\r|\t|[ ]$", text, re.MULTILINE), path

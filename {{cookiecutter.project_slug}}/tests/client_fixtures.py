@@ -97,8 +97,12 @@ NOTE_ROWS = ("INSERT INTO note (title, body) VALUES ('Milk', 'Two litres')",)
 
 @pytest.fixture(scope="session")
 def test_settings() -> dict[str, object]:
-    """Return the settings of all tests: over HTTP."""
-    return {"TESTING": True, "SESSION_COOKIE_SECURE": False}
+    """Return the settings of all tests."""
+{%- if "pages" in cookiecutter.interface %}
+    return {"TESTING": True, "SESSION_COOKIE_SECURE": False}  # over HTTP
+{%- else %}
+    return {"TESTING": True}
+{%- endif %}
 
 
 @pytest.fixture(scope="session")

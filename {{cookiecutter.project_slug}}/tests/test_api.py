@@ -16,7 +16,11 @@ from werkzeug.test import TestResponse
 
 from {{ cookiecutter.project_slug }}.database import db
 from {{ cookiecutter.project_slug }}.notes import api as notes_api
-from {{ cookiecutter.project_slug }}.notes import get_note_or_404, models, queries
+from {{ cookiecutter.project_slug }}.notes import (
+    get_note_or_404,
+    models,
+    queries,
+)
 from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 MILK = {"title": "Milk", "body": "Two litres", "tags": ["shop"]}
