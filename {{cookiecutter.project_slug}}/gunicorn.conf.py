@@ -21,15 +21,15 @@ wsgi_app = "{{ cookiecutter.project_slug }}:create_app()"
 address = os.environ.get("BIND") or "127.0.0.1"
 bind = address if ":" in address else f"{address}:{os.environ.get('PORT') or 8000}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-# Of each worker. While one waits for the database, another works; each has a connection.
+# Threads of each worker. Each needs a database connection.
 threads = app_config.WEB_THREADS
-# Seconds in which a worker has to give a sign of life, and to finish its requests when it ends.
+# Seconds: a worker that is silent for so long is killed; one that ends may finish its requests.
 timeout = 60
 graceful_timeout = 30
-# Requests after which a worker is replaced, so that no leak grows for ever. Not all at once.
+# Workers are replaced after so many requests, to limit memory leaks; the jitter staggers them.
 max_requests = 10_000
 max_requests_jitter = 1_000
-# The signs of life are written there. On a slow disk, a worker would seem to hang.
+# Heartbeat files, in memory: on a slow disk, a worker could seem to hang.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 control_socket_disable = True  # it would be a file in the user's home
 

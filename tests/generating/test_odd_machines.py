@@ -84,6 +84,7 @@ def test_a_full_home(user: User, disk: Disk) -> None:
     report(ODD, "no room for the answers", "refused in one line, nothing written")
 
 
+@pytest.mark.weekly
 def test_a_full_disk(user: User, disk: Disk) -> None:
     user.folder = disk("1m")
     in_one_line(user, "the disk is full")

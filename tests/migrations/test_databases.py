@@ -151,7 +151,7 @@ def test_the_initial_revision_serves_every_database(
     ("url", "says"),
     [
         ("sqlite:////no/such/app.db", "Create its folder, /no/such"),
-        ("postgresql+psycopg://h/d", "driver can't be imported"),
+        ("postgresql+psycopg://h/d", "can't be imported"),
         ("magic://h/d", "The driver of magic"),
         ("nonsense", "It can't be read"),
         ("sqlite+aiosqlite:///x.db", "an asynchronous driver"),

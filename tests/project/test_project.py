@@ -164,7 +164,7 @@ def test_the_example_can_be_deleted_as_the_readme_says(user: User, interface: st
         kept = [line for line in path.read_text().splitlines(keepends=True) if "notes" not in line]
         path.write_text("".join(kept))
     if "pages" in interface:
-        assert "csrf.init_app(app)" in (project.path / "src/my_app/__init__.py").read_text()
+        assert "pages.init_app(app)" in (project.path / "src/my_app/__init__.py").read_text()
     (project.path / "src/my_app/shop.py").write_text(MODEL)
     project.replace("src/my_app/__init__.py", ", security\n", ", security, shop\n")
     project.replace("src/my_app/__init__.py", "    return app", "    assert shop\n    return app")

@@ -58,7 +58,7 @@ def release(template: Path, user: User) -> None:
     replace("{{cookiecutter.project_slug}}/bin/setup.py", '"""Set this', '"""Now set this')
     replace("{{cookiecutter.project_slug}}/LICENSE", "MIT License", "The MIT License")
     (project / "added.txt").write_text("{{ cookiecutter.question }} {{ '' | added_filter }}\n")
-    (project / "gunicorn.conf.py").unlink()
+    (project / ".editorconfig").unlink()
     replace(
         "cookiecutter.json",
         '  "__prompts__": {',
@@ -156,7 +156,7 @@ def assert_updated(project: Project, template: Path) -> None:
     assert "price: " in text
     assert "colour: " in text
     assert (project.path / "added.txt").read_text() == "answer ''\n"
-    assert not (project.path / "gunicorn.conf.py").exists()
+    assert not (project.path / ".editorconfig").exists()
     assert "Now set" in (project.path / "bin" / "setup.py").read_text(encoding="utf-8")
     assert not (project.path / "tests" / "test_logs.py").exists()
     assert (project.path / "README.md").read_text() == "# Mine\n"

@@ -183,9 +183,10 @@ def check_project(project: Path, given: dict[str, str]) -> None:
     assert metadata["description"] == description
     assert metadata["authors"] == [author]
     (config,) = [
-        node.value
+        node.args[1]
         for node in ast.walk(ast.parse(contents[project / "src" / slug / "config.py"]))
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "PROJECT_NAME"
+        if isinstance(node, ast.Call)
+        and [ast.unparse(argument) for argument in node.args[:1]] == ["'PROJECT_NAME'"]
     ]
     assert isinstance(config, ast.Constant)
     assert config.value == name

@@ -101,3 +101,8 @@ def test_a_query_that_waits_too_long_is_given_up(migrated_app: Flask, new_app: N
         assert waiting.test_client().get("/writes").status_code == 503
         other.rollback()
     assert waiting.test_client().get("/writes").text == "written"
+
+
+def test_a_database_in_memory_can_be_used(new_app: NewApp) -> None:
+    with new_app(SQLALCHEMY_DATABASE_URI="sqlite://").app_context():
+        assert db.session.scalar(text("PRAGMA foreign_keys")) == 1

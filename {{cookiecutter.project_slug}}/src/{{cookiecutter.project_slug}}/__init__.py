@@ -51,5 +51,5 @@ def create_app(test_config: object | None = None) -> Flask:
     renderers["/api/"] = api.make_problem
 {%- endif %}
 
-    errors.init_app(app, renderers)  # last, in place of the handlers of extensions
+    errors.init_app(app, renderers)  # last: overrides the error handlers of extensions
     return app

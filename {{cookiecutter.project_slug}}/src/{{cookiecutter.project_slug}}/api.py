@@ -1,4 +1,4 @@
-"""The JSON API: strict input, one format for errors, and a description at /api/docs."""
+"""The JSON API: strict input, one format for errors, and documentation at /api/docs."""
 
 import json
 from functools import partialmethod
@@ -38,7 +38,7 @@ class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> object:
-        # Another site can make a browser send other types, but not this one.
+        # A form of another site can't send this type, so this also prevents CSRF.
         if req.mimetype != "application/json":
             abort(415, "Send JSON, with the header Content-Type: application/json.")
         try:
@@ -74,7 +74,7 @@ class Api(flask_smorest.Api):
 
 
 def init_app(app: Flask) -> None:
-    """Add the description of the API: openapi.json for programs, and a page for people."""
+    """Serve openapi.json and the documentation page."""
     app.config.from_mapping(
         API_TITLE=app.config["PROJECT_NAME"],
         API_VERSION="1",
@@ -123,7 +123,7 @@ def register(app: Flask, blueprint: Blueprint) -> None:
 
 
 def make_problem(error: HTTPException) -> Response:
-    """Return the answer to a request of the API that fails."""
+    """Return the response to a request of the API that fails."""
     problem: dict[str, Any] = {
         "type": "about:blank",
         "title": error.name,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, g, has_request_context, request
-from flask_safe_migrations import SafeMigrate
+from flask_safe_migrations import SafeMigrate, is_in_memory
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, DateTime, Enum, MetaData, String, event, make_url
 from sqlalchemy.engine import Dialect
@@ -59,12 +59,12 @@ class Base(DeclarativeBase):
         type_annotation_map={
             str: String(255),  # MySQL has no string type without a length
             datetime: UtcDateTime(),
-            enum.Enum: Enum(enum.Enum, native_enum=False),  # others outlive a downgrade
+            enum.Enum: Enum(enum.Enum, native_enum=False),  # a downgrade keeps others
         },
     )
 
 
-# What has been committed in a request can be read there without another query.
+# Objects stay readable after a commit, without another query.
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 migrate = SafeMigrate(db=db, directory=MIGRATIONS)
 
@@ -72,15 +72,14 @@ migrate = SafeMigrate(db=db, directory=MIGRATIONS)
 def init_app(app: Flask) -> None:
     """Connect the application to its database."""
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
-    options = {
+    options: dict[str, Any] = {
         "connect_args": get_connect_args(app.config, url),
         "hide_parameters": not app.debug,  # in the log
         "pool_pre_ping": True,
-        # A connection for each thread, and one for /readyz. Where none is free, the answer is 503.
-        "pool_size": app.config["WEB_THREADS"] + 1,
-        "max_overflow": 0,
-        "pool_timeout": POOL_TIMEOUT,
     }
+    if not is_in_memory(url):
+        size = app.config["WEB_THREADS"] + 1  # for each thread, and for /readyz
+        options |= {"pool_size": size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     db.init_app(app)
     app.teardown_appcontext(_end_session)  # before that of Flask-SQLAlchemy
@@ -136,9 +135,9 @@ def _begin_on_sqlite(connection: Connection) -> None:
 
 
 def _end_session(error: BaseException | None) -> None:
-    """End the transaction. A finished answer is sent even if the server is gone by now."""
+    """Remove the session. If the connection was lost after the response was made, send that anyway."""
     try:
         db.session.remove()
     except DBAPIError:
-        logging.warning("The database was gone before the end of the request", exc_info=True)
+        logging.warning("Lost the database connection before the end of the request", exc_info=True)
         db.session().invalidate()

@@ -1,4 +1,4 @@
-"""Answers to requests that fail."""
+"""Error handlers."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ TEMPORARY = re.compile(
 
 
 def init_app(app: Flask, renderers: dict[str, Renderer]) -> None:
-    """Register the error handlers. Each renderer is for the paths with its prefix."""
+    """Register the error handlers. Each renderer is for paths with its prefix; the longest wins."""
     app.extensions["error_renderers"] = renderers
     app.register_error_handler(HTTPException, handle_http_exception)
     app.register_error_handler(exc.DBAPIError, handle_database_error)
@@ -31,14 +31,14 @@ def init_app(app: Flask, renderers: dict[str, Renderer]) -> None:
 
 
 def handle_http_exception(error: HTTPException) -> Response:
-    """Answer with what is wrong; of an error in the application, only the log has details."""
+    """Render an HTTP error. Details of unexpected errors appear only in the log."""
     renderers: dict[str, Renderer] = current_app.extensions["error_renderers"]
     prefixes = [prefix for prefix in renderers if request.path.startswith(prefix)]
     return renderers[max(prefixes or renderers, key=len)](error)
 
 
 def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> Response:
-    """Answer 503 if the database is gone, busy or full, or raise the error of a wrong statement."""
+    """Return 503 if the database is gone, busy or full. Raise the error of a wrong statement."""
     if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
@@ -51,6 +51,6 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> Response:
 
 
 def handle_stale_data(error: StaleDataError) -> Response:
-    """Answer 409: another request has changed the row since this one read it."""
+    """Return 409: another request has changed the row since this one read it."""
     db.session.rollback()
     return handle_http_exception(Conflict("Somebody has changed it. Read it again."))

@@ -11,13 +11,13 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """Answer while the process lives, without the database."""
+    """Return 200 while the process lives, without asking the database."""
     return {"status": "ok"}
 
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Answer 200 while this process can serve, else 503 with the reason."""
+    """Return 200 while this process can serve, else 503 with the reason."""
     if readiness := check_readiness():
         return {"status": "ok"}
     return {"status": "error"} | asdict(readiness), 503

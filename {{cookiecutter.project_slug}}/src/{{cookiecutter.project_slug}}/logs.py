@@ -13,10 +13,10 @@ from flask.logging import wsgi_errors_stream
 from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL, Connection, Engine, event
 
-# It reads a word once, up to the @ or to its end, so that no text takes long.
+# The possessive quantifiers keep the time linear: they never backtrack.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-# Routine lines of Alembic, and of the development server, which ours replace.
+# Routine messages of Alembic and of the development server, whose request lines ours replace.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
 TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # no queries
 

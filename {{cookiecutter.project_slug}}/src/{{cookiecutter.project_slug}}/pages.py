@@ -1,4 +1,4 @@
-"""What all pages share: form tokens, errors, and the first page, which shows in development what runs."""
+"""Shared by all HTML pages: CSRF protection, error pages and the home page."""
 
 from flask import Blueprint, Flask, current_app, render_template
 from flask_safe_migrations import current_revisions, describe_database
@@ -12,7 +12,7 @@ blueprint = Blueprint("home", __name__)
 
 
 def init_app(app: Flask) -> None:
-    """Protect forms from other sites, and add the first page."""
+    """Enable CSRF protection, and register the home page."""
     CSRFProtect(app)
     app.register_blueprint(blueprint)
 

@@ -18,7 +18,7 @@ def new_note() -> Note:
 
 
 def get_note_or_404(note_id: int) -> Note:
-    """Return the note, or answer 404 where the request may not see it."""
+    """Return the note, or raise NotFound where the request may not see it."""
     query = visible_notes().where(Note.id == note_id)
     note: Note = db.one_or_404(query, description=f"There is no note {note_id}.")
     return note
@@ -40,7 +40,7 @@ def new_note() -> Note:
 
 
 def get_note_or_404(note_id: int) -> Note:
-    """Return the note, or answer 404 where the request may not see it."""
+    """Return the note, or raise NotFound where the request may not see it."""
     query = visible_notes().where(Note.id == note_id)
     note: Note = db.one_or_404(query, description=f"There is no note {note_id}.")
     return note

@@ -101,7 +101,7 @@ def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
     return note, {"Location": url_for(".note", note_id=note.id)}
 
 
-# One route for all methods: of several, Werkzeug answers 405, not 404, where the id is out of range.
+# One view for all methods: with separate routes, an id out of range would give 405, not 404.
 @blueprint.route(f"/<int(min=1, max={MAX_ID}):note_id>", endpoint="note")
 @blueprint.etag
 class NoteView(MethodView):

@@ -60,7 +60,7 @@ def _get_tags(names: Iterable[str]) -> list[Tag]:
     wanted = sorted(set(names))  # always in one order, or two requests could wait for each other
     known = {tag.name: tag for tag in db.session.scalars(select(Tag).where(Tag.name.in_(wanted)))}
     tags = [known.get(name) or _create_tag(name) for name in wanted]
-    return list(dict.fromkeys(tags))  # to MySQL, "shop" and "Shop" are one
+    return list(dict.fromkeys(tags))  # to MySQL, "shop" and "Shop" are the same
 
 
 def _create_tag(name: str) -> Tag:
