@@ -100,11 +100,12 @@ def logged() -> Iterator[io.StringIO]:
     """Collect what is logged; whatever alembic.ini says of loggers is undone afterwards."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
-    loggers = [logging.getLogger(name) for name in ("alembic", "flask_migrate", "sqlalchemy")]
+    names = ("alembic", "flask_migrate", "flask_safe_migrations", "sqlalchemy")
+    loggers = [logging.getLogger(name) for name in names]
     before = [(logger, logger.level, logger.handlers[:]) for logger in (logging.root, *loggers)]
     disabled = [name for name, it in logging.root.manager.loggerDict.items() if _is_disabled(it)]
     logging.root.setLevel(logging.INFO)
-    for logger in loggers[:2]:  # fileConfig clears the handlers of the root alone
+    for logger in loggers[:3]:  # fileConfig clears the handlers of the root alone
         logger.addHandler(handler)
     try:
         yield text

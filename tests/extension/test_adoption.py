@@ -365,3 +365,21 @@ def test_an_environment_of_the_owner_runs_as_it_is_with_a_warning(stock: Site) -
     path.write_text("from flask_safe_migrations import run_environment\nrun_environment()\n" + own)
     assert "does without SafeMigrate" not in site.flask("upgrade")
     site.flask("check")
+
+
+def test_the_warning_is_seen_where_nothing_has_set_up_logging(tmp_path: Path) -> None:
+    code = (
+        "from flask import Flask\nfrom flask_safe_migrations import SafeMigrate\n"
+        "from flask_sqlalchemy import SQLAlchemy\n\n"
+        "app = Flask('shop', instance_path='/')\n"
+        f"app.config['SQLALCHEMY_DATABASE_URI'] = 'sqlite:///{tmp_path}/shop.db'\n"
+        "db = SQLAlchemy(app)\nSafeMigrate(app, db)\n"
+    )
+    (tmp_path / "shop.py").write_text(code)
+    flask = [sys.executable, "-m", "flask", "--app", "shop", "db"]
+    subprocess.run([*flask, "init"], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "migrations" / "env.py").write_text("# empty: it runs nothing\n")
+
+    done = subprocess.run([*flask, "current"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert "does without SafeMigrate" in done.stderr

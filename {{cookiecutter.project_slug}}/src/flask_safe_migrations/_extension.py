@@ -52,7 +52,7 @@ DEFAULTS = {
     "MIGRATION_STATEMENT_TIMEOUT": 0,
 }
 
-log = logging.getLogger("alembic.env")
+log = logging.getLogger(__name__)  # Alembic silences its own until env.py has set up logging
 
 
 @dataclass
