@@ -13,7 +13,7 @@ import pytest
 from apps import Site, logged, on_sqlite
 from conftest import run
 from flask_safe_migrations import current_revisions, pending_revisions, unknown_tables
-from flask_safe_migrations._extension import STOCK_ENV, has_stock_environment
+from flask_safe_migrations._stock_environment import STOCK_ENV, has_stock_environment
 
 # The stock env.py calls it.
 pytestmark = pytest.mark.filterwarnings("ignore:'get_engine' is deprecated:DeprecationWarning")

@@ -41,7 +41,7 @@ def test_what_the_owner_has_to_read_is_little(bake: Bake) -> None:
 
 
 def test_the_extension_stays_small() -> None:
-    assert 1_000 < count_lines(PROJECT / EXTENSION) <= 2_200
+    assert 1_000 < count_lines(PROJECT / EXTENSION) <= 3_500
 
 
 def jinja_statements() -> list[tuple[str, str]]:

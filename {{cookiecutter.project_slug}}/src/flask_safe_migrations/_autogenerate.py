@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import False_, TextClause, True_
 from sqlalchemy.sql.functions import now
 
 from . import _postgresql_online, _revisions, _safety_checks
-from ._extension import get_state
+from ._state import get_state
 
 # Alembic would write them as the database at hand spells them.
 PORTABLE_DEFAULTS: dict[type, str] = {

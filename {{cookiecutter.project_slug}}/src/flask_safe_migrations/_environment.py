@@ -23,10 +23,10 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 from . import _autogenerate, _mysql_resume, _server, _sqlite
-from ._extension import get_state
 from ._lock import MigrationLocked, migration_lock
 from ._mysql_resume import Progress
 from ._server import DatabaseUnavailable
+from ._state import get_state
 
 # Seconds that one attempt to lock a table lasts, and that pass until the next.
 LOCK_ATTEMPT = 1

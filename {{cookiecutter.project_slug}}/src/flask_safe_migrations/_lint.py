@@ -25,7 +25,7 @@ from sqlalchemy import URL
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultDialect
 
-from ._extension import get_state
+from ._state import get_state
 
 # squawk's rules about style, and about limits that the environment sets.
 EXCLUDED_RULES = [

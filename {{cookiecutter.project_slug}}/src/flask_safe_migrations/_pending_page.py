@@ -10,10 +10,10 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import ServiceUnavailable
 
-from ._extension import get_state
 from ._prepare import prepare
 from ._revisions import pending_revisions
 from ._server import DatabaseUnavailable, check_database
+from ._state import get_state
 
 blueprint = Blueprint(
     "safe_migrations",

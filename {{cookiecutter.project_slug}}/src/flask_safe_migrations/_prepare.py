@@ -7,7 +7,7 @@ from typing import Any
 from alembic import command
 
 from . import _server
-from ._extension import get_state
+from ._state import get_state
 
 
 def prepare() -> list[str]:

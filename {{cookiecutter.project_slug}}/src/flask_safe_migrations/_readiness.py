@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ._extension import State, get_state
 from ._revisions import connect, find_pending, has_revisions, read_heads
+from ._state import State, get_state
 
 # Whether the server takes no writes, such as a replica: of its settings, for it isn't tried.
 IS_READ_ONLY = {

@@ -14,7 +14,7 @@ from alembic.util import to_tuple
 from sqlalchemy import Connection, Engine, inspect
 
 from . import _mysql_resume
-from ._extension import State, get_state
+from ._state import State, get_state
 
 
 def current_revisions() -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def lint(revisions: tuple[str, ...]) -> None:
 def reset(yes: bool) -> None:
     """Undo all revisions, apply them again, and seed: in development only."""
     from . import _server
-    from ._extension import get_state
+    from ._state import get_state
 
     place = _server.describe_database(get_state().url)
     if not current_app.debug:
@@ -89,7 +89,7 @@ def reset(yes: bool) -> None:
 
 
 def _seed(*, required: bool = True) -> None:
-    from ._extension import get_state
+    from ._state import get_state
 
     if function := get_state().seed:
         function()

@@ -1,0 +1,76 @@
+"""Holds what the extension knows of each application."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flask import current_app
+from flask_migrate import Migrate
+from sqlalchemy import URL, Engine, MetaData, make_url
+
+
+@dataclass
+class State:
+    """What the extension knows of one application."""
+
+    migrate: Migrate
+    seed: Callable[[], object] | None
+    # The form of the page about pending migrations sends it back: no other site knows it.
+    form_token: str = field(default_factory=secrets.token_urlsafe)
+    # One thread that a database may hold up, while the health check answers.
+    readiness: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
+    has_warned: bool = False  # of an env.py that does without the extension
+
+    @property
+    def directory(self) -> Path:
+        """The folder of the migrations."""
+        return Path(self.migrate.directory)
+
+    @property
+    def metadata(self) -> MetaData:
+        """The tables of all models: `target_metadata` as Alembic calls it, or that of `db`."""
+        db: Any = self.migrate.db
+        metadata: MetaData | None = self.migrate.alembic_ctx_kwargs.get("target_metadata")
+        if metadata is None:
+            metadata = db.metadatas[None] if hasattr(db, "metadatas") else db.metadata
+        return metadata
+
+    @property
+    def version_table(self) -> dict[str, Any]:
+        """The options by which Alembic finds its table of revisions."""
+        options = self.migrate.alembic_ctx_kwargs.items()
+        return {name: value for name, value in options if name.startswith("version_table")}
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that the application uses, in its context."""
+        db: Any = self.migrate.db
+        engine: Engine = db.engine
+        return engine
+
+    @property
+    def url(self) -> URL:
+        """The address of the database that is migrated."""
+        direct = current_app.config["MIGRATION_DATABASE_URL"]
+        return make_url(direct) if direct else self.engine.url
+
+
+def get_state() -> State:
+    """Return the state of the current application.
+
+    Raises:
+        RuntimeError: `SafeMigrate` was not initialized with this application.
+    """
+    try:
+        state: State = current_app.extensions["safe_migrations"]
+    except KeyError:
+        raise RuntimeError(
+            "This application has no SafeMigrate. Call SafeMigrate(app, db), or"
+            " migrate.init_app(app, db), where the application is created."
+        ) from None
+    return state
