@@ -1,8 +1,8 @@
-"""All benchmarks, or those that are named, and the table of them in README.md.
+"""All benchmarks, or those that are named, and the table of them in docs/speed.md.
 
     uv run python benchmarks [NAME…]
 
-With UPDATE_README=1 in the environment, the ratios are written to the table, each with its machine.
+With UPDATE_DOCS=1 in the environment, the ratios are written to the table, each with its machine.
 Rows of benchmarks that are not run stay as they are.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from measuring import TEMPLATE, Ratios, databases, head, row, summary, version_of
 
-# Of each benchmark, what README.md shows, by the name that it has there.
+# Of each benchmark, what docs/speed.md shows, by the name that it has there.
 SHOWN = {
     "generating": {
         "first run, seconds": "from the command to the migrated application, first run / what can't be left out",
@@ -57,7 +57,7 @@ SHOWN = {
 }
 DATABASES = ("SQLite", "PostgreSQL", "MariaDB")
 START, END = "<!-- benchmarks -->\n", "<!-- end of benchmarks -->\n"
-README = TEMPLATE / "README.md"
+PAGE = TEMPLATE / "docs" / "speed.md"
 
 
 def main() -> None:
@@ -70,11 +70,9 @@ def main() -> None:
         print(f"\n# {name}\n", flush=True)
         found: Ratios = importlib.import_module(name).main()
         measured |= {text: found[what] for what, text in SHOWN[name].items()}
-        if os.environ.get("UPDATE_README") == "1":  # after each: all of them take long
-            README.write_text(
-                updated(README.read_text(encoding="utf-8"), measured), encoding="utf-8"
-            )
-    print("\n# What README.md shows\n")
+        if os.environ.get("UPDATE_DOCS") == "1":  # after each: all of them take long
+            PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), measured), encoding="utf-8")
+    print("\n# What docs/speed.md shows\n")
     head("ours / other", *DATABASES)
     for text, ratios in measured.items():
         row(text, *cells(ratios))
@@ -85,9 +83,9 @@ def cells(ratios: dict[str, list[float]]) -> list[str]:
     return [summary(ratios.get(database, [])) for database in DATABASES]
 
 
-def updated(readme: str, measured: Ratios) -> str:
+def updated(page: str, measured: Ratios) -> str:
     """The text with the rows that were measured, in the order of SHOWN, and this machine."""
-    before, rest = readme.split(START)
+    before, rest = page.split(START)
     table, after = rest.split(END)
     rows = dict(re.findall(r"^\| ([^|]+?) (\|.+)$", table, re.MULTILINE))
     rows |= {

@@ -1,6 +1,6 @@
 """In each state of the database: a project that works, or an error message with the command to run.
 
-The outcome is compared with the table in README.md; with UPDATE_README=1 it is written there.
+The outcome is compared with the table in docs/database.md; with UPDATE_DOCS=1 it is written there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from servers import Server, driver_named, engine_of, snapshot
 
 pytestmark = pytest.mark.thorough
 
-README = TEMPLATE / "README.md"
+PAGE = TEMPLATE / "docs" / "database.md"
 START, END = "<!-- states -->", "<!-- end of states -->"
 LONGEST = 120  # seconds, for a driver may be built on a busy machine: a hang would be of minutes
 DATABASES = ["SQLite", "PostgreSQL", "MySQL/MariaDB"]
@@ -251,7 +251,7 @@ def test_each_state_of_the_database(
     try:
         case = STATES[name](place)
     except DoesNotApply:
-        compare_with_readme(name, kind, "does not apply")
+        compare_with_docs(name, kind, "does not apply")
         return
     before = snapshot(driver_named(case.untouched)) if case.untouched else {}
     if case.env:
@@ -281,7 +281,7 @@ def test_each_state_of_the_database(
         assert len(commands) == 1
     if place.server and str(place.server.admin.username) in case.uri:
         assert files_with_the_password(user.home, user.folder) == [made / ".env"]
-    compare_with_readme(name, kind, outcome)
+    compare_with_docs(name, kind, outcome)
 
     if name in (
         "does not exist, on another machine",
@@ -302,7 +302,7 @@ def test_an_own_earlier_attempt_is_taken_up(kind: str, place: Place, user: User)
     done = user.cookiecutter("--no-input", f"database_uri={uri}")
 
     assert "✓ flask db check" in done.stdout, done.stdout
-    compare_with_readme(EARLIER_ATTEMPT, kind, "migrated")
+    compare_with_docs(EARLIER_ATTEMPT, kind, "migrated")
 
 
 @pytest.mark.parametrize("kind", DATABASES)
@@ -330,16 +330,16 @@ def test_later_revisions_do_not_touch_the_tables_of_others(
 
 
 def table() -> dict[str, list[str]]:
-    """The table in README.md: for each state, what is seen with each database."""
-    text = README.read_text(encoding="utf-8").partition(START)[2].partition(END)[0]
+    """The table in docs/database.md: for each state, what is seen with each database."""
+    text = PAGE.read_text(encoding="utf-8").partition(START)[2].partition(END)[0]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     return {state: cells for state, *cells in rows[2:]}
 
 
-def compare_with_readme(name: str, kind: str, outcome: str) -> None:
+def compare_with_docs(name: str, kind: str, outcome: str) -> None:
     """Hold a cell of the table against what was seen, or write it."""
-    if os.environ.get("UPDATE_README") == "1":
-        with README.open("r+", encoding="utf-8") as file:
+    if os.environ.get("UPDATE_DOCS") == "1":
+        with PAGE.open("r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             write(name, kind, outcome)
     assert table()[name][DATABASES.index(kind)] == outcome
@@ -350,9 +350,9 @@ def write(name: str, kind: str, outcome: str) -> None:
     rows.setdefault(name, ["?"] * len(DATABASES))[DATABASES.index(kind)] = outcome
     header = [["the database…", *DATABASES], ["---"] * (len(DATABASES) + 1)]
     lines = header + [[state, *rows[state]] for state in ALL_STATES if state in rows]
-    before, _, rest = README.read_text(encoding="utf-8").partition(START)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    README.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    PAGE.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 def test_no_cell_of_the_table_is_open() -> None:

@@ -9,15 +9,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE, Project, User
+from conftest import TEMPLATE, Project, User, without_times
 
 README = (TEMPLATE / "README.md").read_text(encoding="utf-8")
-START, TEST = re.findall(r"^```sh\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
-OUTPUT, TREE = re.findall(r"^```text\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
+START_PAGE = (TEMPLATE / "docs" / "start.md").read_text(encoding="utf-8")
+WITH_UV, WITH_PIP, RUN, TEST = re.findall(r"^```sh\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
+OUTPUT, TREE = re.findall(r"^```text\n(.*?)\n```$", START_PAGE, re.MULTILINE | re.DOTALL)
 
 
-def without_times(text: str) -> str:
-    return re.sub(r"\d+\.\d s", "0.0 s", text).strip()
+def test_the_readme_is_one_screen() -> None:
+    assert 200 < len(README.split()) <= 700
+    assert len(re.findall(r"^\| .* \|$", README, re.MULTILINE)) == 11
+    assert len(re.findall(r"^- ", README.partition("## Why")[0], re.MULTILINE)) <= 8
 
 
 @pytest.fixture
@@ -34,14 +37,29 @@ def new_machine(user: User, tools: Path, repository: Path) -> User:
     return user
 
 
-def test_the_first_command_makes_a_migrated_application(new_machine: User) -> None:
-    done = new_machine.run("bash", "-c", f"{START} --no-input")
+def test_the_command_with_pip_makes_a_migrated_application(new_machine: User) -> None:
+    done = new_machine.run("bash", "-c", f"{WITH_PIP} --no-input")
 
     assert done.returncode == 0, done.stdout
     assert "✓ flask db check" in done.stdout
     project = Project(new_machine.folder / "my_app", new_machine.env)
     current = project.succeed("bash", "-c", ". .venv/bin/activate && uv run flask db current")
     assert "(head)" in current
+
+
+def test_the_command_with_uv_makes_an_application_that_runs(new_machine: User) -> None:
+    programs = new_machine.home / "programs"
+    programs.mkdir()
+    for name in ("uv", "uvx", "realpath"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    new_machine.env["PATH"] += os.pathsep + str(programs)
+    done = new_machine.run("bash", "-c", f"{WITH_UV} --no-input")
+    assert done.returncode == 0, done.stdout
+
+    done = new_machine.run("bash", "-c", RUN.replace("flask run", "flask db current"))
+
+    assert RUN.endswith("flask run")
+    assert "(head)" in done.stdout
 
 
 @pytest.mark.thorough
@@ -97,9 +115,9 @@ def test_ci_installs_what_is_missing_once(user: User, tools: Path) -> None:
     assert installed == ["update -qq", f"install -qq --yes --no-install-recommends {missing}"]
 
 
-@pytest.mark.parametrize("name", re.findall(r'src="(docs/\w+\.png)"', README))
+@pytest.mark.parametrize("name", re.findall(r'src="(\w+\.png)"', START_PAGE))
 def test_the_pictures_are_small(name: str) -> None:
-    assert (TEMPLATE / name).stat().st_size < 60_000
+    assert (TEMPLATE / "docs" / name).stat().st_size < 60_000
 
 
 def test_the_output_is_the_real_one(project: Project) -> None:
@@ -129,7 +147,8 @@ def test_the_tree_is_the_real_one(project: Project) -> None:
 
 def test_the_questions_are_the_real_ones() -> None:
     questions = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
-    table = re.findall(r"^\| `(\w+)` \| `(.*?)` \| (.*?) \|$", README, re.MULTILINE)
+    page = (TEMPLATE / "docs" / "questions.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `(\w+)` \| `(.*?)` \| (.*?) \|$", page, re.MULTILINE)
 
     assert [(name, text) for name, _, text in table] == list(questions["__prompts__"].items())
     for name, default, _ in table:
