@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
-from . import _autogenerate, _mysql_resume, _server, _sqlite
+from . import _autogenerate, _mysql_resume, _rendering, _server, _sqlite
 from ._lock import MigrationLocked, migration_lock
 from ._mysql_resume import Progress
 from ._server import DatabaseUnavailable
@@ -61,7 +61,7 @@ def _run() -> None:
     options: dict[str, Any] = {
         "target_metadata": state.metadata,
         "process_revision_directives": _autogenerate.process_revision_directives,
-        "render_item": _autogenerate.render_item,
+        "render_item": _rendering.render_item,
         "include_name": _autogenerate.include_name,
         "transaction_per_migration": True,
         **current_app.extensions["migrate"].configure_args,
@@ -69,7 +69,9 @@ def _run() -> None:
     if _autogenerate.is_first_revision() and _autogenerate.is_requested():
         _autogenerate.make_first_revision(state.url, options)
     elif context.is_offline_mode():
-        context.configure(url=state.url, literal_binds=True, **options)
+        context.configure(
+            url=state.url, literal_binds=True, dialect_opts={"paramstyle": "named"}, **options
+        )
         with context.begin_transaction():
             context.run_migrations()
     elif given := context.config.attributes.get("connection"):  # by a test
