@@ -10,13 +10,14 @@ from alembic import context
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import URL, Column, MetaData
+from sqlalchemy import URL, Column, Connection
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 from . import (
     _checks,  # noqa: F401  # it adds itself to what Alembic compares
     _enums,
+    _options,
     _ordering,
     _postgresql_online,
     _renames,
@@ -33,18 +34,24 @@ def include_name(name: str | None, kind: str, parents: Mapping[str, str | None])
     """Return whether a table has a model or was made by a revision: others are not ours."""
     if kind != "table":
         return True
+    if is_first_revision():
+        return False
     state = get_state()
-    table = parents.get("schema_qualified_table_name") or name
-    return table in state.metadata.tables or table in _revisions.made_tables(state.directory)
+    names = {parents.get("schema_qualified_table_name") or name}
+    if not parents.get("schema_name"):
+        names.add(f"{context.get_context().dialect.default_schema_name}.{name}")
+    known = {table.key for table in state.tables} | _revisions.made_tables(state.directory)
+    return not known.isdisjoint(names)
 
 
-def make_first_revision(url: URL, options: dict[str, Any]) -> None:
+def make_first_revision(options: dict[str, Any], **place: Connection | URL) -> None:
     """Write the first revision from the models alone.
 
     The database may hold tables of another project, and a comparison would drop them. It may even
-    be unreachable: what the models say doesn't depend on it.
+    be unreachable: what the models say doesn't depend on it. Plugins compare it where it is there.
     """
-    context.configure(url=url, autogenerate_plugins=[], **options)
+    alone: dict[str, Any] = {"autogenerate_plugins": []} if "url" in place else {}
+    context.configure(**options | place | alone)
     migration_context = context.get_context()
     list(migration_context.opts["fn"]((), migration_context))
 
@@ -53,31 +60,37 @@ def is_first_revision() -> bool:
     return not context.script.get_heads()
 
 
-def process_revision_directives(
-    migration_context: MigrationContext,
-    revision: str | Iterable[str | None] | Iterable[str],
-    directives: list[ops.MigrationScript],
-) -> None:
+def fill_first_revision(migration_context: MigrationContext, script: ops.MigrationScript) -> None:
+    """Have the first revision create the models. With a connection, Alembic has seen to that."""
+    if not is_first_revision():
+        return
+    found = script.upgrade_ops.ops if script.upgrade_ops else []
+    if migration_context.connection is None:
+        found = list(_create_operations(migration_context))
+    # What a plugin would drop was there before.
+    found = [op for op in found if not type(op).__name__.startswith("Drop")]
+    script.upgrade_ops = ops.UpgradeOps(
+        [it for op in found for it in (op.ops if isinstance(op, ops.ModifyTableOps) else [op])]
+    )
+
+
+def process_script(
+    migration_context: MigrationContext, script: ops.MigrationScript
+) -> list[ops.MigrationScript]:
     """Turn what Alembic has found into revisions that are safe, or refuse.
 
     Raises:
         CommandError: They are dangerous.
     """
-    script = directives[0]
-    if not is_requested() and not is_first_revision():
-        return
-    metadata = get_state().metadata
-    if not metadata.tables:
+    if not get_state().tables:
         raise CommandError(_safety_checks.NO_MODELS)
-    if is_first_revision():
-        script.upgrade_ops = ops.UpgradeOps(list(_create_operations(metadata)))
     upgrade = script.upgrade_ops
     if upgrade is None or upgrade.is_empty():
-        directives.clear()
         log.info(
             "No changes: the models and the database agree. (A model counts once it is imported.)"
         )
-        return
+        return []
+    scripts = [script]
     dialect = migration_context.dialect
     requests = _renames.Requests.read(context.get_x_argument(as_dictionary=False))
     _renames.apply(upgrade, requests, migration_context)
@@ -86,16 +99,17 @@ def process_revision_directives(
     if dialect.name == "postgresql":
         _enums.create_types(upgrade, migration_context.connection)
     if dialect.name == "postgresql" and not is_first_revision():
-        directives[:] = _postgresql_online.split(script, upgrade)
+        scripts = _postgresql_online.split(script, upgrade, migration_context.connection)
     else:
         script.downgrade_ops = upgrade.reverse()
-    for written in directives:
+    for written in scripts:
         for operations in (written.upgrade_ops, written.downgrade_ops):
             if operations is not None:
                 _ordering.drop_redundant(operations)
                 _make_generic(operations, dialect)
         if written.upgrade_ops:
             _safety_checks.allow(written.upgrade_ops, dialect, requests)
+    return scripts
 
 
 def _make_generic(operations: ops.OpContainer, dialect: Dialect) -> None:
@@ -120,8 +134,10 @@ def is_requested() -> bool:
     return bool(getattr(context.config.cmd_opts, "autogenerate", False))
 
 
-def _create_operations(metadata: MetaData) -> Iterable[ops.MigrateOperation]:
-    for table in sorted(metadata.tables.values(), key=lambda table: table.key):
-        yield ops.CreateTableOp.from_table(table)
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            yield ops.CreateIndexOp.from_index(index)
+def _create_operations(migration_context: MigrationContext) -> Iterable[ops.MigrateOperation]:
+    for table in get_state().tables:
+        if _options.is_included(migration_context, table, "table"):
+            yield ops.CreateTableOp.from_table(table)
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                if _options.is_included(migration_context, index, "index"):
+                    yield ops.CreateIndexOp.from_index(index)

@@ -15,6 +15,9 @@ class AllowOp(ops.MigrateOperation):
         self.rule = rule
         self.reason = reason
 
+    def reverse(self) -> AllowOp:
+        return self
+
 
 class AutocommitOp(ops.MigrateOperation):
     """Operations that PostgreSQL refuses in a transaction."""
@@ -58,15 +61,18 @@ def _render_allow(context: AutogenContext, op: AllowOp) -> list[str]:
 @renderers.dispatch_for(AutocommitOp)
 def _render_autocommit(context: AutogenContext, op: AutocommitOp) -> list[str]:
     lines = [line for operation in op.operations for line in render_op(context, operation)]
-    return ["with op.get_context().autocommit_block():", *lines, ""]
+    prefix = context.opts["alembic_module_prefix"] or ""
+    return [f"with {prefix}get_context().autocommit_block():", *lines, ""]
 
 
 @renderers.dispatch_for(RenameTableOp)
 def _render_rename_table(context: AutogenContext, op: RenameTableOp) -> str:
     schema = f", schema={op.schema!r}" if op.schema else ""
-    return f"op.rename_table({op.table_name!r}, {op.new_table_name!r}{schema})"
+    prefix = context.opts["alembic_module_prefix"] or ""
+    return f"{prefix}rename_table({op.table_name!r}, {op.new_table_name!r}{schema})"
 
 
 @renderers.dispatch_for(SqlOp)
 def _render_sql(context: AutogenContext, op: SqlOp) -> list[str]:
-    return [f"op.execute({op.sqltext!r})"] if op.sqltext else []
+    prefix = context.opts["alembic_module_prefix"] or ""
+    return [f"{prefix}execute({op.sqltext!r})"] if op.sqltext else []

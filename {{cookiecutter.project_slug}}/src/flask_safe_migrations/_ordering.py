@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 from alembic.operations import ops
 from alembic.util import CommandError
 from sqlalchemy import ForeignKeyConstraint
 
+OF_TABLES = (
+    ops.AddConstraintOp,
+    ops.AlterTableOp,
+    ops.CreateIndexOp,
+    ops.CreateTableOp,
+    ops.DropConstraintOp,
+    ops.DropIndexOp,
+    ops.DropTableOp,
+    ops.ModifyTableOps,
+)
 Table = tuple[str | None, str]  # the schema and the name
 
 # In which order the operations of one table are done.
@@ -41,9 +51,9 @@ def order(upgrade: ops.OpContainer, *, on_mysql: bool = False) -> None:
     drops = [op for op in upgrade.ops if isinstance(op, ops.DropTableOp)]
     renames = [op for op in upgrade.ops if isinstance(op, ops.RenameTableOp)]
     others = [op for op in upgrade.ops if op not in (*creates, *drops, *renames)]
-    tables = [op for op in others if hasattr(op, "table_name")]
+    tables = [op for op in others if isinstance(op, OF_TABLES)]
     # Those of plugins stay before or after the tables, where they were put.
-    first = others[: others.index(tables[0])] if tables else []
+    first = [*takewhile(lambda op: not isinstance(op, OF_TABLES), upgrade.ops)]
     rest = [op for op in others if op not in tables and op not in first]
 
     made = {table_of(op) for op in creates}
@@ -81,8 +91,8 @@ def order(upgrade: ops.OpContainer, *, on_mysql: bool = False) -> None:
         *_parents_first(creates),
         *group(grouped, standalone),
         *group(late),
-        *rest,
         *(op.reverse() for op in reversed(_parents_first(restored))),
+        *rest,
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from alembic.operations import ops
 from alembic.util import rev_id
-from sqlalchemy import Column, Index
+from sqlalchemy import Column, Connection, Index, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import conv
 
@@ -21,10 +21,20 @@ from ._ordering import group, is_foreign_key_drop, table_of
 
 # The name of a revision, its upgrade, and its downgrade.
 Step = tuple[str, list[ops.MigrateOperation], list[ops.MigrateOperation]]
+# How squawk calls these operations.
+PARTITIONED: dict[type, str] = {
+    ops.CreateForeignKeyOp: "adding-foreign-key-constraint",
+    ops.CreateIndexOp: "require-concurrent-index-creation",
+    ops.CreateUniqueConstraintOp: "disallowed-unique-constraint",
+    ops.DropIndexOp: "require-concurrent-index-deletion",
+}
+MAX_ID = 32  # characters in the version table
 PREPARER = postgresql.dialect().identifier_preparer
 
 
-def split(script: ops.MigrationScript, upgrade: ops.UpgradeOps) -> list[ops.MigrationScript]:
+def split(
+    script: ops.MigrationScript, upgrade: ops.UpgradeOps, connection: Connection | None
+) -> list[ops.MigrationScript]:
     """Move what needs a revision of its own out of this one.
 
     Returns:
@@ -36,6 +46,9 @@ def split(script: ops.MigrationScript, upgrade: ops.UpgradeOps) -> list[ops.Migr
     created = {table_of(op) for op in upgrade.ops if isinstance(op, ops.CreateTableOp)}
     tables = [op for op in upgrade.ops if isinstance(op, ops.ModifyTableOps)]
     changed = [table for table in tables if table_of(table) not in created]
+    for table in changed:
+        if connection and _is_partitioned(table, connection):
+            _keep_together(table, upgrade)
     become_unique = {table_of(table) for table in changed if any(map(_is_unique, table.ops))}
     for enum in [op for op in upgrade.ops if isinstance(op, AddEnumMembersOp)]:
         upgrade.ops.remove(enum)
@@ -61,6 +74,23 @@ def split(script: ops.MigrationScript, upgrade: ops.UpgradeOps) -> list[ops.Migr
     upgrade.ops = [op for op in upgrade.ops if op not in tables or op.ops]  # type: ignore[attr-defined]
     main: list[Step] = [("", upgrade.ops, _reverse(upgrade.ops))] if upgrade.ops else []
     return _to_scripts(script, [*before, *main, *after, *keys], is_main=bool(main))
+
+
+def _is_partitioned(table: ops.ModifyTableOps, connection: Connection) -> bool:
+    name = ".".join(PREPARER.quote(part) for part in table_of(table) if part)
+    query = text("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(:name)")
+    return bool(connection.scalar(query, {"name": name}))
+
+
+def _keep_together(table: ops.ModifyTableOps, upgrade: ops.UpgradeOps) -> None:
+    """Keep in one revision what PostgreSQL can't do to a partitioned table without a lock."""
+    found = [op for op in table.ops if type(op) in PARTITIONED]
+    table.ops = [op for op in table.ops if op not in found]
+    for op in found:
+        place = 0 if isinstance(op, ops.DropIndexOp) else len(upgrade.ops)
+        upgrade.ops.insert(place, ops.ModifyTableOps(table.table_name, [op], schema=table.schema))
+        reason = f"{table.table_name} is partitioned, which allows no other way"
+        upgrade.ops.insert(0, AllowOp(PARTITIONED[type(op)], reason))
 
 
 def _move(
@@ -116,17 +146,24 @@ def _following(
     upgrade: list[ops.MigrateOperation],
     downgrade: list[ops.MigrateOperation],
 ) -> ops.MigrationScript:
-    # Files of the same second sort by the revision.
-    ids = (rev_id() for _ in range(1000))
-    last = str(previous.rev_id)
     return ops.MigrationScript(
-        next((revision for revision in ids if revision > last), f"{last}_2"),
+        _next_id(str(previous.rev_id)),
         ops.UpgradeOps(upgrade),
         ops.DowngradeOps(downgrade),
         message=message,
         head=previous.rev_id,
         version_path=previous.version_path,
     )
+
+
+def _next_id(previous: str) -> str:
+    """Return the next number, as in 0002, or else an id that sorts after the one before."""
+    if previous.isdecimal():
+        return str(int(previous) + 1).zfill(len(previous))
+    for _ in range(100):
+        if (found := rev_id()) > previous and len(found) == len(previous):
+            return found
+    return f"{previous}b" if len(previous) < MAX_ID else rev_id()
 
 
 def _reverse(operations: Sequence[Any]) -> list[ops.MigrateOperation]:

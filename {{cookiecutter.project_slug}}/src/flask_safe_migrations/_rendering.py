@@ -56,7 +56,8 @@ def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str
             if type(item).__module__ == "sqlalchemy.sql.sqltypes":
                 return f"sa.{item!r}"
         module = type(item).__module__
-        if not module.startswith(("sqlalchemy.", "alembic.")):
+        has_prefix = autogen_context.opts["user_module_prefix"] is not None  # then it is imported
+        if not has_prefix and not module.startswith(("sqlalchemy.", "alembic.")):
             autogen_context.imports.add(f"import {module}")
     if kind == "server_default" and isinstance(item, DefaultClause):
         if isinstance(item.arg, TextClause) and item.arg.text.strip("()").lower() in NOW:
