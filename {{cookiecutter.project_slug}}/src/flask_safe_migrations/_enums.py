@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/sql-altertype.html
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy.dialects import postgresql
 from ._operations import SqlOp
 from ._ordering import flatten
 
+PLUGIN = "alembic_postgresql_enum"  # does the same in its own way
 Name = tuple[str | None, str]  # the schema and the name
 
 
@@ -42,7 +44,7 @@ def compare_members(
     context: AutogenContext, upgrade: ops.UpgradeOps, schemas: Iterable[str | None]
 ) -> PriorityDispatchResult:
     """Add the members that differ to the operations."""
-    if context.connection is None or context.metadata is None:
+    if context.connection is None or context.metadata is None or PLUGIN in sys.modules:
         return PriorityDispatchResult.CONTINUE
     found = _read_enums(context.connection)
     columns = [column for table in context.sorted_tables for column in table.columns]
@@ -68,6 +70,8 @@ def create_types(upgrade: ops.UpgradeOps, connection: Connection | None) -> None
 
     Alembic creates them with a table, but not with a column, and drops none.
     """
+    if PLUGIN in sys.modules:
+        return
     found = _read_enums(connection) if connection else {}
     with_tables, others = [], []
     for op in flatten(upgrade):
