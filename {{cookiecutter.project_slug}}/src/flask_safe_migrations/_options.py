@@ -90,7 +90,8 @@ def _process(
     upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
     added = [op for op in (downgrade.ops if downgrade else []) if id(op) not in before]
     found = list(upgrade.ops) if upgrade else []
-    lasting = [op for op in found if not hasattr(op, "reverse")]  # as op.execute(…) is
+    irreversible = ops.MigrateOperation.reverse  # as that of op.execute(…) is
+    lasting = [op for op in found if type(op).reverse is irreversible]
     first = [op for op, other in zip(found, lasting, strict=False) if op is other]
     if upgrade:
         upgrade.ops = [op for op in found if op not in lasting]
