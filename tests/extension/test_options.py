@@ -59,8 +59,11 @@ class Shout(TypeDecorator[str]):
 
 
 def more(
-    metadata: MetaData, items: Sequence[Any] = (), name: str = "extra", **options: Any
-) -> None:  # noqa: ANN401
+    metadata: MetaData,
+    items: Sequence[Any] = (),
+    name: str = "extra",
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Declare notes, and one more table."""
     notes(metadata)
     Table(name, metadata, Column("id", Integer, primary_key=True), *items, **options)
@@ -193,32 +196,26 @@ def test_plugins_act_from_the_first_revision_on(new: Site, plugin: None) -> None
 
 
 @on_postgresql
-def test_a_plugin_that_needs_the_database_says_so(new: Site, plugin: None) -> None:
+def test_plugins_are_left_out_where_the_database_is_away(new: Site, plugin: None) -> None:
     new.url = "postgresql+psycopg://u@127.0.0.1:1/d"
     new.new_app()
     new.flask("init")
 
-    said = new.fail("migrate")
+    new.flask("migrate")
 
-    assert "127.0.0.1:1" in said
+    assert "create_table" in new.revisions()[0].read_text()
 
 
 @pytest.mark.parametrize("first", [True, False])
 def test_hooks_of_the_application_run_beside_ours(new: Site, first: bool) -> None:
-    calls = []
-
     def process(context: object, revision: object, directives: list[Any]) -> None:
-        calls.append(directives[0].upgrade_ops.is_empty())
-        if not directives[0].upgrade_ops.is_empty():
-            directives[0].rev_id = f"{len(new.revisions()) + 1:04}"
-            directives[0].upgrade_ops.ops.append(ops.ExecuteSQLOp("SELECT 'after'"))
-            directives[0].upgrade_ops.ops.insert(0, ops.ExecuteSQLOp("SELECT 'before'"))
-            directives[0].downgrade_ops.ops.append(ops.ExecuteSQLOp("SELECT 'undone'"))
-        else:
-            directives[:] = []
+        directives[0].rev_id = f"{len(new.revisions()) + 1:04}"
+        directives[0].upgrade_ops.ops.append(ops.ExecuteSQLOp("SELECT 'after'"))
+        directives[0].upgrade_ops.ops.insert(0, ops.ExecuteSQLOp("SELECT 'before'"))
+        directives[0].downgrade_ops.ops.append(ops.ExecuteSQLOp("SELECT 'undone'"))
 
     def render(kind: str, item: object, context: object) -> str | bool:
-        return "sa.String(length=77)" if isinstance(item, String) and item.length == 50 else False
+        return "sa.String(61)" if isinstance(item, String) and item.length == 61 else False
 
     def include(name: str | None, kind: str, parents: object) -> bool:
         return name != "ignored"
@@ -228,20 +225,36 @@ def test_hooks_of_the_application_run_beside_ours(new: Site, first: bool) -> Non
         "render_item": render,
         "include_name": include,
     }
-    models = partial(more, name="ignored")
-    text = start(new, models, **options)
+    models = partial(more, items=[Column("name", String(61))], name="ignored")
+    new.new_app(models, options=options)
+    new.flask("init")
+    new.flask("migrate")
+    new.flask("upgrade")
     if not first:
-        text = change(
-            new, partial(more, [Column("name", String(50), index=True)], name="other"), **options
-        )
+        column = Column("name", String(61), index=True)
+        new.new_app(partial(more, items=[column], name="other"), options=options)
+        new.flask("migrate")
+        new.flask("upgrade")
+    text = "".join(path.read_text() for path in new.revisions()[0 if first else 1 :])
     up, _, down = text.partition("def downgrade")
     assert up.index("'before'") < up.index("create_table") < text.index("'after'")
     assert "'undone'" in down
-    assert "length=77" in up
+    assert "sa.String(61)" in up
     assert re.search(r'revision = "000[12]"', text)
     assert "drop_table" not in up
-    assert "No changes" not in new.flask("migrate")  # the hook has cleared them
-    assert True in calls
+    new.flask("downgrade", "base")
+
+
+@on_sqlite
+def test_a_hook_may_clear_a_revision(site: Site) -> None:
+    def process(context: object, revision: object, directives: list[Any]) -> None:
+        directives.clear()
+
+    site.new_app(more, options={"process_revision_directives": process})
+
+    site.flask("migrate")
+
+    assert len(site.revisions()) == 1
 
 
 @on_postgresql
@@ -271,7 +284,7 @@ def test_on_version_apply_of_the_application_is_called(new: Site) -> None:
 def test_prefixes_of_modules_are_used(new: Site) -> None:
     start(new, notes)
     new.new_app(
-        partial(more, [Column("name", Shout, server_default="x"), Column("at", Date)]),
+        partial(more, items=[Column("name", Shout, server_default="x"), Column("at", Date)]),
         options={"sqlalchemy_module_prefix": "alchemy.", "user_module_prefix": "types_of_ours."},
     )
 
@@ -421,12 +434,11 @@ def test_changes_of_filled_tables_in_a_schema(new: Site, schemas: tuple[str, str
 
 @on_postgresql
 def test_the_usual_schema_may_be_named(new: Site) -> None:
-    models = partial(in_schemas, schemas=["public"])
-    start(new, models)
+    start(new, partial(more, schema="public"))
 
     assert "No changes" in new.flask("migrate")
     new.new_app(notes)
-    assert "The models no longer have the table parcel" in new.fail("migrate")
+    assert "The models no longer have the table extra" in new.fail("migrate")
 
 
 @on_postgresql
@@ -518,6 +530,7 @@ def test_models_of_another_database_are_refused_or_left_out_on_purpose(new: Site
     assert "note" in new.tables()
 
 
+@pytest.mark.filterwarnings("ignore:'get_engine' is deprecated")  # by that environment
 @on_sqlite
 def test_multidb_is_the_environment_of_flask_migrate(new: Site) -> None:
     with_binds(new)
@@ -565,9 +578,7 @@ def test_an_index_of_an_expression_is_created_once_and_kept(site: Site) -> None:
     site.flask("upgrade")
 
 
-@pytest.mark.parametrize(
-    "name", ["order", "Select", "a b", "it's", 'a"b', "100%", "a:b", "größe", "a.b"]
-)
+@pytest.mark.parametrize("name", ["order", "Select", "a b", 'a"b', "100%", "a:b", "größe", "a.b"])
 def test_quoted_and_reserved_names(site: Site, name: str) -> None:
     if site.kind == "sqlite" and name == 'a"b':
         pytest.skip("SQLAlchemy doesn't find a constraint with such a name in SQLite")

@@ -136,8 +136,8 @@ def is_requested() -> bool:
 
 def _create_operations(migration_context: MigrationContext) -> Iterable[ops.MigrateOperation]:
     for table in get_state().tables:
-        if _options.is_included(migration_context, table, "table"):
+        if _options.is_included(migration_context, table):
             yield ops.CreateTableOp.from_table(table)
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                if _options.is_included(migration_context, index, "index"):
+                if _options.is_included(migration_context, index):
                     yield ops.CreateIndexOp.from_index(index)

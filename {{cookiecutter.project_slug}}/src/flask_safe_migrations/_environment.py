@@ -71,8 +71,6 @@ def _run() -> None:
     state = get_state()
     given = current_app.extensions["migrate"].configure_args
     options = _options.combine(given, state, context.get_x_argument(as_dictionary=False))
-    if _autogenerate.is_requested():
-        _options.refuse_other_binds(state)
     if _autogenerate.is_first_revision() and _autogenerate.is_requested():
         try:
             with _connect() as connection:
@@ -290,7 +288,7 @@ def _refuse_existing_tables(connection: Connection) -> None:
     if inspector.has_table(_mysql_resume.TABLE):
         return  # an interrupted upgrade has made them
     migration_context = context.get_context()
-    tables = [it for it in state.tables if _options.is_included(migration_context, it, "table")]
+    tables = [it for it in state.tables if _options.is_included(migration_context, it)]
     schemas = {it.schema for it in tables}
     found = {
         it: inspector.get_table_names(it) for it in schemas if not it or inspector.has_schema(it)

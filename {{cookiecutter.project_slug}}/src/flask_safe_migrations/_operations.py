@@ -61,18 +61,19 @@ def _render_allow(context: AutogenContext, op: AllowOp) -> list[str]:
 @renderers.dispatch_for(AutocommitOp)
 def _render_autocommit(context: AutogenContext, op: AutocommitOp) -> list[str]:
     lines = [line for operation in op.operations for line in render_op(context, operation)]
-    prefix = context.opts["alembic_module_prefix"] or ""
-    return [f"with {prefix}get_context().autocommit_block():", *lines, ""]
+    return [
+        f"with {context.opts['alembic_module_prefix']}get_context().autocommit_block():",
+        *lines,
+        "",
+    ]
 
 
 @renderers.dispatch_for(RenameTableOp)
 def _render_rename_table(context: AutogenContext, op: RenameTableOp) -> str:
     schema = f", schema={op.schema!r}" if op.schema else ""
-    prefix = context.opts["alembic_module_prefix"] or ""
-    return f"{prefix}rename_table({op.table_name!r}, {op.new_table_name!r}{schema})"
+    return f"{context.opts['alembic_module_prefix']}rename_table({op.table_name!r}, {op.new_table_name!r}{schema})"
 
 
 @renderers.dispatch_for(SqlOp)
 def _render_sql(context: AutogenContext, op: SqlOp) -> list[str]:
-    prefix = context.opts["alembic_module_prefix"] or ""
-    return [f"{prefix}execute({op.sqltext!r})"] if op.sqltext else []
+    return [f"{context.opts['alembic_module_prefix']}execute({op.sqltext!r})"] if op.sqltext else []

@@ -10,35 +10,37 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy.sql.schema import SchemaItem
+from sqlalchemy import Index, Table
 
 from . import _autogenerate, _rendering
 from ._state import State
 
 OTHER_BINDS = (
-    "SafeMigrate migrates the default database only. These models have a bind key: {tables}."
-    "\n  To migrate each database with Flask-Migrate's own environment, without the lock and the checks"
-    " of SafeMigrate, begin the folder of migrations again with: flask db init --multidb"
-    "\n  To leave these models out, pass target_metadata=db.metadata to SafeMigrate."
+    "No revision was written.\n\nSafeMigrate migrates the default database only. These models have a"
+    " bind key: {tables}.\n  To migrate each database with Flask-Migrate's own environment, without"
+    " the lock and the checks of SafeMigrate, begin the folder of migrations again with: flask db init"
+    " --multidb\n  To leave these models out, pass target_metadata=db.metadata to SafeMigrate."
 )
 
 
 def combine(given: Mapping[str, Any], state: State, arguments: list[str]) -> dict[str, Any]:
     """Return the options for `context.configure`. Hooks of the application run before ours.
 
-    Args:
-        arguments: What the command has after `-x`.
+    Raises:
+        CommandError: A revision would leave out models that have a `__bind_key__`.
     """
+    is_requested = _autogenerate.is_requested()
     process, render = given.get("process_revision_directives"), given.get("render_item")
     include, prefix = given.get("include_name"), given.get("sqlalchemy_module_prefix", "sa.")
+    if is_requested and (tables := ", ".join(state.other_binds)):
+        raise CommandError(OTHER_BINDS.format(tables=tables))
 
     def process_both(
         context: MigrationContext, revision: object, directives: list[ops.MigrationScript]
     ) -> None:
-        is_requested = _autogenerate.is_requested()
         if is_requested:
             _autogenerate.fill_first_revision(context, directives[0])
-        before = {id(op) for it in directives if it.downgrade_ops for op in it.downgrade_ops.ops}
+        before = [op for it in directives if it.downgrade_ops for op in it.downgrade_ops.ops]
         if process:
             process(context, revision, directives)
         if is_requested:
@@ -66,40 +68,32 @@ def combine(given: Mapping[str, Any], state: State, arguments: list[str]) -> dic
     }
 
 
-def is_included(context: MigrationContext, item: SchemaItem, kind: str) -> bool:
+def is_included(context: MigrationContext, item: Table | Index) -> bool:
     """Return whether `include_object` of the application takes a table or index of the models."""
     include = context.opts.get("include_object")
-    return not include or bool(include(item, getattr(item, "name", None), kind, False, None))
-
-
-def refuse_other_binds(state: State) -> None:
-    """Stop before models that have a `__bind_key__` are left out.
-
-    Raises:
-        CommandError: There are such models.
-    """
-    if found := state.other_binds:
-        tables = ", ".join(f"{name} ({key})" for key, names in found.items() for name in names)
-        raise CommandError("No revision was written.\n\n" + OTHER_BINDS.format(tables=tables))
+    kind = "table" if isinstance(item, Table) else "index"
+    return not include or bool(include(item, item.name, kind, False, None))
 
 
 def _process(
-    context: MigrationContext, script: ops.MigrationScript, before: set[int]
+    context: MigrationContext, script: ops.MigrationScript, before: list[ops.MigrateOperation]
 ) -> list[ops.MigrationScript]:
-    """Make revisions of the script, with what the application has added around it."""
+    """Make revisions of the script. What the application has added stays before and after them."""
     upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
-    added = [op for op in (downgrade.ops if downgrade else []) if id(op) not in before]
-    found = list(upgrade.ops) if upgrade else []
-    irreversible = ops.MigrateOperation.reverse  # as that of op.execute(…) is
-    lasting = [op for op in found if type(op).reverse is irreversible]
-    first = [op for op, other in zip(found, lasting, strict=False) if op is other]
-    if upgrade:
-        upgrade.ops = [op for op in found if op not in lasting]
-    scripts = [script] if lasting and not (upgrade and upgrade.ops) else []
-    scripts = scripts or _autogenerate.process_script(context, script)
-    if scripts and (start := scripts[0].upgrade_ops) and (end := scripts[-1].upgrade_ops):
-        start.ops[:0] = first
-        end.ops += lasting[len(first) :]
-    if scripts and (undo := scripts[0].downgrade_ops):
-        undo.ops += [op for op in added if op not in undo.ops]
+    if not upgrade or not downgrade:
+        return [script]
+    undo = [op for op in downgrade.ops if op not in before]
+    irreversible = [type(op).reverse is ops.MigrateOperation.reverse for op in upgrade.ops]
+    start = (irreversible + [False]).index(False)
+    first, found = upgrade.ops[:start], list(zip(upgrade.ops, irreversible, strict=True))[start:]
+    upgrade.ops = [op for op, is_added in found if not is_added]
+    last = [op for op, is_added in found if is_added]
+    scripts = [script]
+    if upgrade.ops or not first + last:
+        scripts = _autogenerate.process_script(context, script)
+    if scripts and (head := scripts[0].upgrade_ops) and (tail := scripts[-1].upgrade_ops):
+        head.ops[:0] = first
+        tail.ops += last
+    if scripts and (base := scripts[0].downgrade_ops):
+        base.ops += [op for op in undo if op not in base.ops]
     return scripts

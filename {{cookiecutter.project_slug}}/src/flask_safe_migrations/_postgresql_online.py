@@ -23,13 +23,13 @@ from ._ordering import group, is_foreign_key_drop, table_of
 Step = tuple[str, list[ops.MigrateOperation], list[ops.MigrateOperation]]
 # How squawk calls these operations.
 PARTITIONED: dict[type, str] = {
-    ops.CreateForeignKeyOp: "adding-foreign-key-constraint",
+    ops.CreateForeignKeyOp: "adding-foreign-key-constraint constraint-missing-not-valid",
     ops.CreateIndexOp: "require-concurrent-index-creation",
-    ops.CreateUniqueConstraintOp: "disallowed-unique-constraint",
+    ops.CreateUniqueConstraintOp: "disallowed-unique-constraint constraint-missing-not-valid",
     ops.DropIndexOp: "require-concurrent-index-deletion",
 }
 MAX_ID = 32  # characters in the version table
-PREPARER = postgresql.dialect().identifier_preparer
+PREPARER = postgresql.dialect(paramstyle="named").identifier_preparer
 
 
 def split(
@@ -47,7 +47,9 @@ def split(
     tables = [op for op in upgrade.ops if isinstance(op, ops.ModifyTableOps)]
     changed = [table for table in tables if table_of(table) not in created]
     for table in changed:
-        if connection and _is_partitioned(table, connection):
+        name = ".".join(PREPARER.quote(part) for part in table_of(table) if part)
+        query = text("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(:name)")
+        if connection and connection.scalar(query, {"name": name}):
             _keep_together(table, upgrade)
     become_unique = {table_of(table) for table in changed if any(map(_is_unique, table.ops))}
     for enum in [op for op in upgrade.ops if isinstance(op, AddEnumMembersOp)]:
@@ -76,21 +78,14 @@ def split(
     return _to_scripts(script, [*before, *main, *after, *keys], is_main=bool(main))
 
 
-def _is_partitioned(table: ops.ModifyTableOps, connection: Connection) -> bool:
-    name = ".".join(PREPARER.quote(part) for part in table_of(table) if part)
-    query = text("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(:name)")
-    return bool(connection.scalar(query, {"name": name}))
-
-
 def _keep_together(table: ops.ModifyTableOps, upgrade: ops.UpgradeOps) -> None:
     """Keep in one revision what PostgreSQL can't do to a partitioned table without a lock."""
-    found = [op for op in table.ops if type(op) in PARTITIONED]
-    table.ops = [op for op in table.ops if op not in found]
-    for op in found:
+    for op in [op for op in table.ops if type(op) in PARTITIONED]:
+        table.ops.remove(op)
         place = 0 if isinstance(op, ops.DropIndexOp) else len(upgrade.ops)
         upgrade.ops.insert(place, ops.ModifyTableOps(table.table_name, [op], schema=table.schema))
         reason = f"{table.table_name} is partitioned, which allows no other way"
-        upgrade.ops.insert(0, AllowOp(PARTITIONED[type(op)], reason))
+        upgrade.ops[:0] = [AllowOp(rule, reason) for rule in PARTITIONED[type(op)].split()]
 
 
 def _move(

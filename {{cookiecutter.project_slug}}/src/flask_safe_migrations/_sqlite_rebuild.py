@@ -19,14 +19,13 @@ from sqlalchemy import CheckConstraint, ColumnClause, Connection, String, Table,
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
-QUOTED = re.compile(
-    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^]]*\]|--[^\n]*|/\*.*?\*/""", re.DOTALL
-)
+QUOTED = re.compile(r"'(''|[^'])*'|\"[^\"]*\"|`[^`]*`|\[[^]]*\]|--[^\n]*|/\*.*?\*/", re.DOTALL)
 # A table that SQLAlchemy has not read in full is written with fewer of these.
-KEYWORDS = set(
-    "AS AUTOINCREMENT CASCADE CHECK COLLATE CONFLICT DEFAULT DEFERRED DESC REFERENCES RESTRICT ROWID"
-    " STRICT UNIQUE".split()
+KEYWORDS = (
+    r"\b(AS|AUTOINCREMENT|CASCADE|CHECK|COLLATE|CONFLICT|DEFAULT|DEFERRED|DESC|REFERENCES|RESTRICT"
+    r"|ROWID|STRICT|UNIQUE)\b"
 )
+UNCHANGED = {"nullable": None, "server_default": False, "type_": None, "comment": False}
 # A renaming makes SQLite look for what views and triggers refer to.
 CHECK_SCHEMA = [
     "CREATE TABLE _alembic_tmp_1 (id INTEGER)",
@@ -42,14 +41,11 @@ class SQLite(SQLiteImpl):
     restore: dict[str, list[str]]  # by the temporary name, the statements that follow the copy
 
     def requires_recreate_in_batch(self, batch_op: BatchOperationsImpl) -> bool:
-        renames = {args[1]: keys["name"] for _, args, keys in batch_op.batch if _is_rename(keys)}
-        swaps = set(renames) & set(renames.values())
-        if (
-            "sqlite_copies" in self.context_opts
-            and len(renames) == len(batch_op.batch)
-            and not swaps
-        ):
-            return False  # SQLite renames a column in indexes, triggers and views, too
+        renames = {args[1]: keys.get("name") for _, args, keys in batch_op.batch if len(args) > 1}
+        is_alone = all(keys.items() >= UNCHANGED.items() for _, _, keys in batch_op.batch)
+        if "sqlite_copies" in self.context_opts and is_alone and all(renames.values()):
+            # SQLite renames a column in indexes, triggers and views, too. It can't swap two names.
+            return bool(set(renames) & set(renames.values()))
         return super().requires_recreate_in_batch(batch_op)
 
     def prep_table_for_batch(self, batch_impl: ApplyBatchImpl, table: Table) -> None:
@@ -63,7 +59,11 @@ class SQLite(SQLiteImpl):
             if words["AUTOINCREMENT"]:
                 for one in (table, new):
                     one.dialect_options["sqlite"]["autoincrement"] = True
-                restore += _keep_sequence(self.connection, table.name)
+                query = (
+                    "INSERT INTO sqlite_sequence SELECT ?, seq FROM sqlite_sequence WHERE name = ?"
+                )
+                names = batch_impl.temp_table_name, table.name  # the last number goes along
+                self.connection.exec_driver_sql(query, names)
             _read_columns(self.connection, table, new)
             lost = words - _count_words(str(CreateTable(table).compile(dialect=self.dialect)))
             if lost and table.name not in self.context_opts["sqlite_copies"]:
@@ -75,7 +75,7 @@ class SQLite(SQLiteImpl):
                 )
             restore[:0] = _take_indexes(batch_impl, table, found)
             _keep_checks(batch_impl, table, new)
-            if set(table.columns.keys()) - set(batch_impl.columns):
+            if set(table.c.keys()) - set(batch_impl.columns):
                 restore += CHECK_SCHEMA
         self.restore[batch_impl.temp_table_name] = restore
 
@@ -87,21 +87,16 @@ class SQLite(SQLiteImpl):
         self.connection.exec_driver_sql("PRAGMA legacy_alter_table=ON")
         super().rename_table(old_table_name, new_table_name, schema)
         self.connection.exec_driver_sql("PRAGMA legacy_alter_table=OFF")
-        for statement in restore:
-            try:
+        try:
+            for statement in restore:
                 self.connection.exec_driver_sql(statement)
-            except OperationalError as error:
-                raise CommandError(
-                    f"Table {new_table_name} can't be changed, because an index, trigger or view that"
-                    f" uses it would fail: {error.orig}. Let the revision drop it before the change,"
-                    f" and create it again afterwards. The statement was: {statement}"
-                ) from error
+        except OperationalError as error:
+            raise CommandError(
+                f"Table {new_table_name} can't be changed, because an index, trigger or view that uses"
+                f" it would fail: {error.orig}. Let the revision drop it before the change, and create"
+                f" it again afterwards. The statement was: {error.statement}"
+            ) from error
         return None
-
-
-def _is_rename(keys: dict[str, Any]) -> bool:
-    others = [keys.get(key) for key in ("nullable", "server_default", "type_", "comment")]
-    return bool(keys.get("name")) and others == [None, False, None, False]
 
 
 def _read_schema(connection: Connection, table: str) -> list[tuple[str, str, str]]:
@@ -111,79 +106,54 @@ def _read_schema(connection: Connection, table: str) -> list[tuple[str, str, str
 
 
 def _count_words(sql: str) -> Counter[str]:
-    words = re.findall(r"\w+", QUOTED.sub(" ", sql).upper())
-    return Counter(word for word in words if word in KEYWORDS)
-
-
-def _keep_sequence(connection: Connection, table: str) -> list[str]:
-    """Return what restores the last number that AUTOINCREMENT has given."""
-    last = "SELECT seq FROM sqlite_sequence WHERE name = ?"
-    sequence = connection.exec_driver_sql(last, (table,)).scalar() or 0
-    name = "'" + table.replace("'", "''") + "'"
-    return [
-        f"DELETE FROM sqlite_sequence WHERE name = {name}",  # noqa: S608
-        f"INSERT INTO sqlite_sequence VALUES ({name}, {sequence})",  # noqa: S608
-    ]
+    return Counter(re.findall(KEYWORDS, QUOTED.sub(" ", sql).upper()))
 
 
 def _read_columns(connection: Connection, table: Table, new: Table) -> None:
     """Add what SQLAlchemy doesn't read: collations, and ON DELETE of keys without a name."""
-    quote, execute = (
-        connection.dialect.identifier_preparer.quote_identifier,
-        connection.exec_driver_sql,
-    )
+    execute, quote = connection.exec_driver_sql, connection.dialect.identifier_preparer.quote
     columns = ", ".join(quote(column.name) for column in table.columns)
     execute(f"CREATE INDEX _alembic_tmp_index ON {quote(table.name)} ({columns}) WHERE 0")
-    for column, row in zip(
-        table.columns, execute("PRAGMA index_xinfo(_alembic_tmp_index)"), strict=False
-    ):
+    found = execute("PRAGMA index_xinfo(_alembic_tmp_index)").all()
+    execute("DROP INDEX _alembic_tmp_index")
+    for column, row in zip(table.columns, found, strict=False):
         if row.coll != "BINARY" and isinstance(column.type, String):
             column.type.collation = row.coll
-    execute("DROP INDEX _alembic_tmp_index")
-    for _, _, parent, name, _, update, delete, _ in execute(
-        f"PRAGMA foreign_key_list({quote(table.name)})"
-    ):
+    for row in execute(f"PRAGMA foreign_key_list({quote(table.name)})").all():
         for key in (*table.foreign_key_constraints, *new.foreign_key_constraints):
             target = key.elements[0].target_fullname.rpartition(".")[0]
-            if not key.name and (parent, name) == (target, key.column_keys[0]):
-                key.onupdate, key.ondelete = update, delete
+            if not key.name and (row[2], row[3]) == (target, key.column_keys[0]):
+                key.onupdate, key.ondelete = row.on_update, row.on_delete
 
 
 def _take_indexes(
     batch_impl: ApplyBatchImpl, table: Table, found: list[tuple[str, str, str]]
 ) -> list[str]:
     """Return what creates the indexes again. Alembic would do so without expressions and DESC."""
-    dropped = {index.name for index in table.indexes} - set(batch_impl.indexes)
-    statements = []
-    for kind, name, sql in found:
-        index = batch_impl.indexes.get(name)
-        keys = index.columns.keys() if index is not None else []
-        renamed = any(
-            batch_impl.columns[key].name != key for key in keys if key in batch_impl.columns
-        )
-        if kind == "index" and name not in dropped and not renamed:
+    columns, statements = batch_impl.columns, []
+    for name, sql in ((name, sql) for kind, name, sql in found if kind == "index"):
+        read = next((it for it in table.indexes if it.name == name), None)
+        keys = read.columns.keys() if read is not None else []
+        is_renamed = any(key in columns and columns[key].name != key for key in keys)
+        if read is None or (name in batch_impl.indexes and not is_renamed):
             batch_impl.indexes.pop(name, None)
             statements.append(sql)
     return statements
 
 
 def _keep_checks(batch_impl: ApplyBatchImpl, table: Table, new: Table) -> None:
-    """Keep checks without a name, but not of a dropped column or of an enumeration that changes.
+    """Keep checks without a name, unless of a dropped column or an enumeration that changes.
 
-    Nor does the copy take over the values of generated columns.
+    Leave the values of generated columns out of the copy.
     """
     columns = batch_impl.columns
-    gone = {key for key in table.columns.keys() if key not in columns}
-    changed = {
-        key for key in {*table.c.keys()} - gone if columns[key].type is not table.c[key].type
-    }
+    gone = set(table.c.keys()) - set(columns)
     for constraint in table.constraints:
         if isinstance(constraint, CheckConstraint) and not constraint.name:
             sql = str(constraint.sqltext)
-            enumeration = re.match(r'"?(\w+)"? IN \(', sql)
-            if not gone & set(re.findall(r"\w+", sql)) and (
-                not enumeration or enumeration[1] not in changed
-            ):
+            key = (re.findall(r'^"?(\w+)"? IN \(', sql) or [""])[0]
+            is_changed = key in columns and columns[key].type is not table.c[key].type
+            if not is_changed and not gone & set(re.findall(r"\w+", sql)):
                 new.append_constraint(CheckConstraint(sql))
     for key, column in columns.items():
         if column.computed is not None:
@@ -194,21 +164,14 @@ def _keep_checks(batch_impl: ApplyBatchImpl, table: Table, new: Table) -> None:
 def compare_expression_indexes(
     context: AutogenContext,
     modify: ops.ModifyTableOps,
-    schema: str | None,
-    name: str,
-    found: Table | None,
-    model: Table | None,
+    *found: Any,  # noqa: ANN401
 ) -> PriorityDispatchResult:
     """Create indexes of expressions, which Alembic leaves out because SQLAlchemy can't read them."""
-    there = (
-        [it for _, it, _ in _read_schema(context.connection, name)] if context.connection else []
-    )
+    name, model = found[1], found[3]
+    there = [it[1] for it in _read_schema(context.connection, name)] if context.connection else []
     for index in model.indexes if model is not None else ():
         plain = all(isinstance(it, ColumnClause | UnaryExpression) for it in index.expressions)
-        if (
-            not plain
-            and index.name not in there
-            and context.run_object_filters(index, index.name, "index", False, None)
-        ):
+        included = context.run_object_filters(index, index.name, "index", False, None)
+        if not plain and included and index.name not in there:
             modify.ops.append(ops.CreateIndexOp.from_index(index))
     return PriorityDispatchResult.CONTINUE

@@ -50,12 +50,11 @@ class State:
         return sorted(tables, key=lambda table: table.key)
 
     @property
-    def other_binds(self) -> dict[str, list[str]]:
+    def other_binds(self) -> list[str]:
         """The tables of Flask-SQLAlchemy's other databases, unless `target_metadata` was given."""
-        if self.migrate.alembic_ctx_kwargs.get("target_metadata") is not None:
-            return {}
-        found: Any = getattr(self.migrate.db, "metadatas", {})
-        return {key: sorted(it.tables) for key, it in found.items() if key and it.tables}
+        is_given = self.migrate.alembic_ctx_kwargs.get("target_metadata") is not None
+        found: Any = {} if is_given else getattr(self.migrate.db, "metadatas", {})
+        return [f"{table} ({key})" for key, it in found.items() if key for table in it.tables]
 
     @property
     def version_table(self) -> dict[str, Any]:
