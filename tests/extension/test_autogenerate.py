@@ -100,7 +100,7 @@ def test_tables_of_others_are_left_alone(empty_site: Site) -> None:
         empty_site.flask(*command)
     empty_site.execute("ALTER TABLE theirs ADD COLUMN more INTEGER", "DROP TABLE theirs_too")
 
-    empty_site.new_app(partial(notes, body=True, title=150))
+    empty_site.new_app(partial(notes, body=True, title=250))
     migrate(empty_site)
 
     assert "theirs" not in "".join(path.read_text() for path in empty_site.revisions())

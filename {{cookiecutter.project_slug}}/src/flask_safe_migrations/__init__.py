@@ -1,5 +1,6 @@
 """Safe migrations for Flask: a drop-in for Flask-Migrate, on SQLite, PostgreSQL, MySQL and MariaDB."""
 
+from ._checks import name_check
 from ._environment import run_environment
 from ._extension import SafeMigrate
 from ._lock import MigrationLocked
@@ -27,6 +28,7 @@ __all__ = [
     "describe_database",
     "drop_database",
     "is_in_memory",
+    "name_check",
     "pending_revisions",
     "prepare",
     "run_environment",

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from graphlib import CycleError, TopologicalSorter
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from alembic import context
-from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import DATETIME, TIMESTAMP, URL, Column, DefaultClause, MetaData, TypeDecorator
-from sqlalchemy.sql.elements import False_, TextClause, True_
-from sqlalchemy.sql.functions import now
+from sqlalchemy import URL, Column, Connection
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
 
-from . import _postgresql_online, _revisions, _safety_checks
+from . import (
+    _checks,  # noqa: F401  # it adds itself to what Alembic compares
+    _enums,
+    _options,
+    _ordering,
+    _postgresql_online,
+    _renames,
+    _revisions,
+    _safety_checks,
+    _types,
+)
 from ._state import get_state
 
-# Alembic would write them as the database at hand spells them.
-PORTABLE_DEFAULTS: dict[type, str] = {
-    now: "sa.func.now()",
-    True_: "sa.true()",
-    False_: "sa.false()",
-}
-NOW = {"now", "current_timestamp"}
-
-Tables = TypeVar("Tables", ops.CreateTableOp, ops.DropTableOp)
 log = logging.getLogger("alembic.env")
 
 
@@ -36,18 +34,24 @@ def include_name(name: str | None, kind: str, parents: Mapping[str, str | None])
     """Return whether a table has a model or was made by a revision: others are not ours."""
     if kind != "table":
         return True
+    if is_first_revision():
+        return False
     state = get_state()
-    table = parents.get("schema_qualified_table_name") or name
-    return table in state.metadata.tables or table in _revisions.made_tables(state.directory)
+    names = {parents.get("schema_qualified_table_name") or name}
+    if not parents.get("schema_name"):
+        names.add(f"{context.get_context().dialect.default_schema_name}.{name}")
+    known = {table.key for table in state.tables} | _revisions.made_tables(state.directory)
+    return not known.isdisjoint(names)
 
 
-def make_first_revision(url: URL, options: dict[str, Any]) -> None:
+def make_first_revision(options: dict[str, Any], **place: Connection | URL) -> None:
     """Write the first revision from the models alone.
 
     The database may hold tables of another project, and a comparison would drop them. It may even
-    be unreachable: what the models say doesn't depend on it.
+    be unreachable: what the models say doesn't depend on it. Plugins compare it where it is there.
     """
-    context.configure(url=url, autogenerate_plugins=[], **options)
+    alone: dict[str, Any] = {"autogenerate_plugins": []} if "url" in place else {}
+    context.configure(**options | place | alone)
     migration_context = context.get_context()
     list(migration_context.opts["fn"]((), migration_context))
 
@@ -56,137 +60,84 @@ def is_first_revision() -> bool:
     return not context.script.get_heads()
 
 
-def process_revision_directives(
-    migration_context: MigrationContext,
-    revision: str | Iterable[str | None] | Iterable[str],
-    directives: list[ops.MigrationScript],
-) -> None:
+def fill_first_revision(migration_context: MigrationContext, script: ops.MigrationScript) -> None:
+    """Have the first revision create the models. With a connection, Alembic has seen to that."""
+    if not is_first_revision():
+        return
+    found = script.upgrade_ops.ops if script.upgrade_ops else []
+    if migration_context.connection is None:
+        found = list(_create_operations(migration_context))
+    # What a plugin would drop was there before.
+    found = [op for op in found if not type(op).__name__.startswith("Drop")]
+    script.upgrade_ops = ops.UpgradeOps(
+        [it for op in found for it in (op.ops if isinstance(op, ops.ModifyTableOps) else [op])]
+    )
+
+
+def process_script(
+    migration_context: MigrationContext, script: ops.MigrationScript
+) -> list[ops.MigrationScript]:
     """Turn what Alembic has found into revisions that are safe, or refuse.
 
     Raises:
         CommandError: They are dangerous.
     """
-    script = directives[0]
-    if not is_requested() and not is_first_revision():
-        return
-    metadata = get_state().metadata
-    if not metadata.tables:
+    if not get_state().tables:
         raise CommandError(_safety_checks.NO_MODELS)
-    if is_first_revision():
-        first = ops.UpgradeOps(list(_create_operations(metadata)))
-        script.upgrade_ops, script.downgrade_ops = first, first.reverse()
-    upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
-    if upgrade is None or downgrade is None or upgrade.is_empty():
-        directives.clear()
+    upgrade = script.upgrade_ops
+    if upgrade is None or upgrade.is_empty():
         log.info(
             "No changes: the models and the database agree. (A model counts once it is imported.)"
         )
-        return
-    dialect = migration_context.dialect.name
-    arguments = context.get_x_argument(as_dictionary=False)
-    drops = {text.removeprefix("drop=") for text in arguments if text.startswith("drop=")}
-    _safety_checks.check(upgrade, dialect, drops)
-    for operations in (upgrade, downgrade):
-        _drop_indexes_with_their_table(operations)
-        _order_tables(operations)
-    _safety_checks.allow_drops(upgrade, dialect, drops)
-    if dialect in ("mysql", "mariadb"):
-        _make_generic(downgrade)
-    if dialect == "postgresql" and not is_first_revision():
-        directives[:] = _postgresql_online.split(script, upgrade, downgrade)
+        return []
+    scripts = [script]
+    dialect = migration_context.dialect
+    requests = _renames.Requests.read(context.get_x_argument(as_dictionary=False))
+    _renames.apply(upgrade, requests, migration_context)
+    _safety_checks.check(upgrade, migration_context, requests)
+    _ordering.order(upgrade, on_mysql=dialect.name in ("mysql", "mariadb"))
+    if dialect.name == "postgresql":
+        _enums.create_types(upgrade, migration_context.connection)
+    if dialect.name == "postgresql" and not is_first_revision():
+        scripts = _postgresql_online.split(script, upgrade, migration_context.connection)
+    else:
+        script.downgrade_ops = upgrade.reverse()
+    for written in scripts:
+        for operations in (written.upgrade_ops, written.downgrade_ops):
+            if operations is not None:
+                _ordering.drop_redundant(operations)
+                _make_generic(operations, dialect)
+        if written.upgrade_ops:
+            _safety_checks.allow(written.upgrade_ops, dialect, requests)
+    return scripts
 
 
-def _drop_indexes_with_their_table(operations: ops.OpContainer) -> None:
-    """Leave out indexes of dropped tables: MySQL refuses to drop one that a foreign key uses."""
-    dropped = {op.table_name for op in operations.ops if isinstance(op, ops.DropTableOp)}
-
-    def is_redundant(op: ops.MigrateOperation) -> bool:
-        return isinstance(op, ops.DropIndexOp) and op.table_name in dropped
-
-    for op in operations.ops:
-        if isinstance(op, ops.ModifyTableOps):
-            op.ops = [inner for inner in op.ops if not is_redundant(inner)]
-    operations.ops = [
-        op
-        for op in operations.ops
-        if not is_redundant(op) and not (isinstance(op, ops.ModifyTableOps) and not op.ops)
-    ]
-
-
-def _make_generic(operations: ops.OpContainer) -> None:
-    """Give the columns that a downgrade restores the generic types of SQLAlchemy.
-
-    They were read from the server, which says INTEGER(11) for INTEGER, for example.
-    """
-    for op in operations.ops:
-        if isinstance(op, ops.ModifyTableOps):
-            _make_generic(op)
-        elif isinstance(op, ops.AddColumnOp | ops.CreateTableOp):
-            items = [op.column] if isinstance(op, ops.AddColumnOp) else op.columns
-            for column in items:
-                if isinstance(column, Column):
-                    with suppress(NotImplementedError):
-                        column.type = column.type.as_generic()
-
-
-def _order_tables(operations: ops.OpContainer) -> None:
-    """Create tables first, each after those that it refers to. Drop tables last, in reverse."""
-    creates = [op for op in operations.ops if isinstance(op, ops.CreateTableOp)]
-    drops = [op for op in operations.ops if isinstance(op, ops.DropTableOp)]
-    others = [op for op in operations.ops if op not in creates and op not in drops]
-    operations.ops = [*_parents_first(creates), *others, *reversed(_parents_first(drops))]
-
-
-def _parents_first(operations: Sequence[Tables]) -> list[Tables]:
-    by_name = {op.table_name: op for op in operations}
-    sorter: TopologicalSorter[str] = TopologicalSorter()
-    for name, op in by_name.items():
-        sorter.add(name, *sorted(_parents(op) & set(by_name) - {name}))  # else in any order
-    try:
-        return [by_name[name] for name in sorter.static_order()]
-    except CycleError:  # tables that refer to each other stay in Alembic's order
-        return list(operations)
-
-
-def _parents(op: ops.DropTableOp | ops.CreateTableOp) -> set[str]:
-    table = op.to_table()
-    return {
-        element.target_fullname.rpartition(".")[0]
-        for constraint in table.foreign_key_constraints
-        for element in constraint.elements
-    }
+def _make_generic(operations: ops.OpContainer, dialect: Dialect) -> None:
+    """Give the types that were read from the database the names that they have on each of them."""
+    is_downgrade = isinstance(operations, ops.DowngradeOps)
+    for op in _ordering.flatten(operations):
+        columns: list[Any] = []
+        if isinstance(op, ops.AlterColumnOp):
+            if isinstance(op.existing_type, TypeEngine):
+                op.existing_type = _types.make_generic(op.existing_type, dialect)
+            if is_downgrade and isinstance(op.modify_type, TypeEngine):
+                op.modify_type = _types.make_generic(op.modify_type, dialect)
+        elif isinstance(op, ops.AddColumnOp):
+            columns = [op.column]
+        elif isinstance(op, ops.CreateTableOp):
+            columns = [item for item in op.columns if isinstance(item, Column)]
+        for column in columns if is_downgrade else []:
+            column.type = _types.make_generic(column.type, dialect)
 
 
 def is_requested() -> bool:
     return bool(getattr(context.config.cmd_opts, "autogenerate", False))
 
 
-def _create_operations(metadata: MetaData) -> Iterable[ops.MigrateOperation]:
-    for table in metadata.sorted_tables:
-        yield ops.CreateTableOp.from_table(table)
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            yield ops.CreateIndexOp.from_index(index)
-
-
-def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:
-    """Write types and defaults that mean the same on every database."""
-    if kind == "type":
-        if isinstance(item, TypeDecorator) and _is_plain(item):
-            item = item.impl_instance  # the schema needs no code of the application
-            if type(item).__module__ == "sqlalchemy.sql.sqltypes":
-                return f"sa.{item!r}"
-        if isinstance(item, DATETIME | TIMESTAMP):
-            return "sa.DateTime(timezone=True)"
-        module = type(item).__module__
-        if not module.startswith(("sqlalchemy.", "alembic.")):
-            autogen_context.imports.add(f"import {module}")
-    if kind == "server_default" and isinstance(item, DefaultClause):
-        if isinstance(item.arg, TextClause) and item.arg.text.strip("()").lower() in NOW:
-            return "sa.func.now()"  # how a database writes it, of a table that is dropped
-        return PORTABLE_DEFAULTS.get(type(item.arg), False)
-    return False
-
-
-def _is_plain(item: TypeDecorator[Any]) -> bool:
-    """Return whether the type of the column is that of `impl` on every database."""
-    return type(item).load_dialect_impl is TypeDecorator.load_dialect_impl
+def _create_operations(migration_context: MigrationContext) -> Iterable[ops.MigrateOperation]:
+    for table in get_state().tables:
+        if _options.is_included(migration_context, table):
+            yield ops.CreateTableOp.from_table(table)
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                if _options.is_included(migration_context, index):
+                    yield ops.CreateIndexOp.from_index(index)

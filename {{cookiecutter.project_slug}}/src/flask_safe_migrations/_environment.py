@@ -9,6 +9,7 @@ import gc
 import logging
 import math
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from logging.config import fileConfig
@@ -16,13 +17,20 @@ from typing import Any
 
 from alembic import context
 from alembic.runtime.migration import MigrationInfo
-from alembic.util import CommandError
+from alembic.util import CommandError, to_tuple
 from flask import current_app
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
-from . import _autogenerate, _mysql_resume, _server, _sqlite
+from . import (
+    _autogenerate,
+    _mysql_resume,
+    _options,
+    _server,
+    _sqlite,
+    _sqlite_rebuild,  # noqa: F401  # Alembic uses its class from now on
+)
 from ._lock import MigrationLocked, migration_lock
 from ._mysql_resume import Progress
 from ._server import DatabaseUnavailable
@@ -51,25 +59,28 @@ def run_environment() -> None:
     # The garbage collector would look through all that is imported, again for each few revisions.
     gc.freeze()
     try:
-        _run()
+        with warnings.catch_warnings():
+            # _sqlite_rebuild keeps what SQLAlchemy and Alembic warn of.
+            warnings.filterwarnings("ignore", "Unnamed CHECK|.*expression-based index")
+            _run()
     finally:
         gc.unfreeze()
 
 
 def _run() -> None:
     state = get_state()
-    options: dict[str, Any] = {
-        "target_metadata": state.metadata,
-        "process_revision_directives": _autogenerate.process_revision_directives,
-        "render_item": _autogenerate.render_item,
-        "include_name": _autogenerate.include_name,
-        "transaction_per_migration": True,
-        **current_app.extensions["migrate"].configure_args,
-    }
+    given = current_app.extensions["migrate"].configure_args
+    options = _options.combine(given, state, context.get_x_argument(as_dictionary=False))
     if _autogenerate.is_first_revision() and _autogenerate.is_requested():
-        _autogenerate.make_first_revision(state.url, options)
+        try:
+            with _connect() as connection:
+                _autogenerate.make_first_revision(options, connection=connection)
+        except DatabaseUnavailable:
+            _autogenerate.make_first_revision(options, url=state.url)
     elif context.is_offline_mode():
-        context.configure(url=state.url, literal_binds=True, **options)
+        dialect_opts = {"paramstyle": "named"} | options.get("dialect_opts", {})
+        offline = {"url": state.url, "literal_binds": True, "dialect_opts": dialect_opts}
+        context.configure(**options | offline)
         with context.begin_transaction():
             context.run_migrations()
     elif given := context.config.attributes.get("connection"):  # by a test
@@ -159,7 +170,8 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     if on_sqlite:
         # All revisions in one transaction, whose lock keeps other processes out until the end.
         options |= {"transactional_ddl": True, "transaction_per_migration": False}
-        options["on_version_apply"] = savepoint.renew
+        given = to_tuple(options.get("on_version_apply"), ())
+        options["on_version_apply"] = (*given, savepoint.renew)
     context.configure(connection=connection, **options)
     context.get_context().on_version_apply_callbacks += (_record_new_database,)
     heads = context.get_context().get_current_heads()
@@ -167,7 +179,7 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     if command != "do_stamp":
         _refuse_unknown_revisions(heads)
     if command == "upgrade" and not heads:
-        _refuse_existing_tables(set(inspect(connection).get_table_names()))
+        _refuse_existing_tables(connection)
     connection.rollback()  # what was read may be old when the revisions are applied
 
     if on_sqlite:
@@ -270,12 +282,18 @@ def _refuse_unknown_revisions(heads: Iterable[str]) -> None:
             ) from None
 
 
-def _refuse_existing_tables(tables: set[str]) -> None:
+def _refuse_existing_tables(connection: Connection) -> None:
     """Stop before the first upgrade where tables of the same names are there already."""
-    if _mysql_resume.TABLE in tables:
+    inspector, state = inspect(connection), get_state()
+    if inspector.has_table(_mysql_resume.TABLE):
         return  # an interrupted upgrade has made them
-    state = get_state()
-    if existing := sorted(tables & set(state.metadata.tables)):
+    migration_context = context.get_context()
+    tables = [it for it in state.tables if _options.is_included(migration_context, it)]
+    schemas = {it.schema for it in tables}
+    found = {
+        it: inspector.get_table_names(it) for it in schemas if not it or inspector.has_schema(it)
+    }
+    if existing := [it.key for it in tables if it.name in found.get(it.schema, ())]:
         raise CommandError(
             f"The database {_server.describe_database(state.url)} already has tables of the same"
             f" names, which no revision of this project has made: {', '.join(existing)}. Nothing"

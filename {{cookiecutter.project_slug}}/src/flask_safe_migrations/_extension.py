@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import click
 from flask import Flask
 from flask_migrate import Config, Migrate
 
@@ -102,7 +103,7 @@ class SafeMigrate(Migrate):
             get_state().has_warned = True
             log.warning(
                 "%s does without SafeMigrate: migrations run without its lock, limits and checks. To"
-                " have them, let the file be these two lines:\n"
+                " have them for one database, let the file be these two lines:\n"
                 "from flask_safe_migrations import run_environment\nrun_environment()",
                 folder / "env.py",
             )
@@ -111,7 +112,10 @@ class SafeMigrate(Migrate):
 
 def _use_own_templates(config: Config) -> Config:
     """Have `flask db init` write an `env.py` that hands over to the extension."""
-    if not config.template_directory:
+    command = click.get_current_context(silent=True)
+    asked = command.params if command else {}
+    is_usual = not asked.get("multidb") and asked.get("template") in (None, "flask")
+    if is_usual and not config.template_directory:
         config.template_directory = str(INIT_TEMPLATES)
     return config
 

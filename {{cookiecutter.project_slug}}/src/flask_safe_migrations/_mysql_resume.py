@@ -16,10 +16,11 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, event, inspect
 from sqlalchemy.exc import DBAPIError
 
+from ._state import get_state
+
 TABLE = "alembic_unfinished"
 CHANGES_SCHEMA = re.compile(r"\s*(ALTER|CREATE|DROP|RENAME|TRUNCATE)\b", re.IGNORECASE)
 CHANGES_ROWS = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
-OUR_OWN = re.compile(rf"\b(alembic_version|{TABLE})\b")
 # What the server says when it is told to do once more what is done. Table, column, index, foreign
 # key or check that is there already; table, column or index that is gone.
 DONE_ALREADY = {1005, 1022, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826, 3822}
@@ -34,6 +35,8 @@ class Progress:
     def __init__(self, connection: Connection, command: str, heads: tuple[str, ...]) -> None:
         self.connection = connection
         self.command = command
+        version_table = get_state().version_table.get("version_table", "alembic_version")
+        self.our_own = re.compile(rf"\b({re.escape(version_table)}|{TABLE})\b")
         self.is_kept = inspect(connection).has_table(TABLE)  # an upgrade was interrupted
         self.begin_revision(heads=heads)
         if self.is_kept:
@@ -115,7 +118,7 @@ class Progress:
         context: object,
         executemany: bool,
     ) -> tuple[str, Any]:
-        if not _is_change(statement):
+        if not self._is_change(statement):
             return statement, parameters
         options = connection.get_execution_options()
         if options.get("isolation_level") == "AUTOCOMMIT" and CHANGES_ROWS.match(statement):
@@ -155,10 +158,9 @@ class Progress:
         context: object,
         executemany: bool,
     ) -> None:
-        if CHANGES_SCHEMA.match(statement) and _is_change(statement):
+        if CHANGES_SCHEMA.match(statement) and self._is_change(statement):
             self.committed = (self.number, self.digest)
 
-
-def _is_change(statement: str) -> bool:
-    changes = CHANGES_SCHEMA.match(statement) or CHANGES_ROWS.match(statement)
-    return bool(changes) and not OUR_OWN.search(statement)
+    def _is_change(self, statement: str) -> bool:
+        changes = CHANGES_SCHEMA.match(statement) or CHANGES_ROWS.match(statement)
+        return bool(changes) and not self.our_own.search(statement)

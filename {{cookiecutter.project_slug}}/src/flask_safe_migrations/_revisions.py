@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -109,7 +109,13 @@ def _read_parents(versions: Path, changed: int) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=1)
 def _read_made_tables(versions: Path, changed: int) -> frozenset[str]:
-    name = r"""\(\s*["'](.+?)["']"""
-    made = re.compile(rf"op\.create_table{name}|op\.rename_table\([^,]+,{name[2:]}")
-    texts = (path.read_text(encoding="utf-8") for path in versions.glob("*.py"))
-    return frozenset(name for text in texts for names in made.findall(text) for name in names)
+    names = set()
+    for path in versions.glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                place = {"create_table": 0, "rename_table": 1}.get(call.func.attr, len(call.args))
+                schema = next((it.value for it in call.keywords if it.arg == "schema"), None)
+                values = [getattr(it, "value", None) for it in (schema, *call.args[place:])]
+                if len(values) > 1:
+                    names.add(".".join(str(value) for value in values[:2] if value))
+    return frozenset(names)

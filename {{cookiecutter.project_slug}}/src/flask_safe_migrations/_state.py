@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import current_app
 from flask_migrate import Migrate
-from sqlalchemy import URL, Engine, MetaData, make_url
+from sqlalchemy import URL, Engine, MetaData, Table, make_url
 
 
 @dataclass
@@ -32,13 +32,29 @@ class State:
         return Path(self.migrate.directory)
 
     @property
-    def metadata(self) -> MetaData:
+    def metadata(self) -> MetaData | Sequence[MetaData]:
         """The tables of all models: `target_metadata` as Alembic calls it, or that of `db`."""
         db: Any = self.migrate.db
-        metadata: MetaData | None = self.migrate.alembic_ctx_kwargs.get("target_metadata")
+        metadata: MetaData | Sequence[MetaData] | None = self.migrate.alembic_ctx_kwargs.get(
+            "target_metadata"
+        )
         if metadata is None:
             metadata = db.metadatas[None] if hasattr(db, "metadatas") else db.metadata
         return metadata
+
+    @property
+    def tables(self) -> list[Table]:
+        """The tables of all models, sorted by name."""
+        found = [self.metadata] if isinstance(self.metadata, MetaData) else self.metadata
+        tables = (table for metadata in found for table in metadata.tables.values())
+        return sorted(tables, key=lambda table: table.key)
+
+    @property
+    def other_binds(self) -> list[str]:
+        """The tables of Flask-SQLAlchemy's other databases, unless `target_metadata` was given."""
+        is_given = self.migrate.alembic_ctx_kwargs.get("target_metadata") is not None
+        found: Any = {} if is_given else getattr(self.migrate.db, "metadatas", {})
+        return [f"{table} ({key})" for key, it in found.items() if key for table in it.tables]
 
     @property
     def version_table(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, g, has_request_context, request
-from flask_safe_migrations import SafeMigrate, is_in_memory
+from flask_safe_migrations import SafeMigrate, is_in_memory, name_check
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, DateTime, Enum, MetaData, String, event, make_url
 from sqlalchemy.engine import Dialect
@@ -51,7 +51,8 @@ class Base(DeclarativeBase):
             naming_convention={
                 "ix": "ix_%(table_name)s_%(column_0_N_name)s",
                 "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "check": name_check,
+                "ck": "ck_%(table_name)s_%(check)s",
                 "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
                 "pk": "pk_%(table_name)s",
             }
