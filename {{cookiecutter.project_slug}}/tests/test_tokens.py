@@ -135,7 +135,7 @@ def test_a_blueprint_on_the_api_needs_a_token_unless_it_is_public(new_app: NewAp
     for name, is_public in (("open", True), ("closed", False)):
         blueprint = Blueprint(name, __name__, url_prefix=f"/api/{name}")
         blueprint.add_url_rule("", "add", lambda: {}, methods=["POST"])
-        api.register(app, blueprint, public=is_public)
+        app.extensions["api"].register_blueprint(blueprint, public=is_public)
     client = app.test_client()
 
     assert client.post("/api/open").status_code == 200

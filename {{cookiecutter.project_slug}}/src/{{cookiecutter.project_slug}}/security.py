@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
     """Add the headers to each response, and trust as many proxies as are configured."""
     app.after_request(_add_headers)
     if proxies := app.config["PROXIES"]:
-        proxied = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)
+        proxied = ProxyFix(app.wsgi_app, proxies, proxies, proxies, x_prefix=proxies)
         app.wsgi_app = proxied  # type: ignore[method-assign]
 
 
