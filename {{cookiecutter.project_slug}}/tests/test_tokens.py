@@ -14,7 +14,6 @@ from flask.testing import FlaskClient
 from forms import Form, submit
 from sqlalchemy import select, update
 
-from {{ cookiecutter.project_slug }} import api
 from {{ cookiecutter.project_slug }}.accounts.models import Account
 from {{ cookiecutter.project_slug }}.accounts.tokens import TOKEN_LIFETIME, Token
 from {{ cookiecutter.project_slug }}.api import Blueprint

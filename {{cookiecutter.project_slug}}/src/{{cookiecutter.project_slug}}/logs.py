@@ -6,6 +6,7 @@ import re
 import time
 import traceback
 import uuid
+from functools import partial
 from typing import Any, TextIO, cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -26,6 +27,12 @@ TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")  # no q
 VALUES = re.compile(r"""['"\n].*""", re.DOTALL)
 
 log = logging.getLogger(__name__)
+quote_path = partial(quote, safe="/:@!$&'()*+,;=~")
+
+
+def escape(text: str) -> str:
+    """Return how a text stands in JSON."""
+    return json.dumps(text)[1:-1]
 
 
 class RedactingFormatter(JsonFormatter):
@@ -49,8 +56,8 @@ class RedactingFormatter(JsonFormatter):
         text = PASSWORD_IN_URL.sub(lambda url: f"{url[1]}***@" if url[2] else url[0], text)
         # A long part of the address may be the token of a link.
         parts = request.path.split("/") if has_request_context() else []
-        tokens = [json.dumps(part)[1:-1] for part in parts if len(part) > 30]
-        for secret in (*self.secrets, *tokens):
+        tokens = [part for part in parts if len(part) > 30]
+        for secret in (*self.secrets, *map(quote_path, tokens), *map(escape, tokens)):
             text = text.replace(secret, "***")
         return text
 
@@ -87,7 +94,7 @@ def _get_secrets(app: Flask) -> tuple[str, ...]:
         form
         for secret in secrets
         if len(secret) >= 8  # without shorter words, lines would be unreadable
-        for form in (secret, quote(secret, ""), quote(secret, " +"), json.dumps(secret)[1:-1])
+        for form in (secret, quote(secret, ""), quote(secret, " +"), escape(secret))
     )
 
 
@@ -113,7 +120,7 @@ def _log_request(response: Response) -> Response:
     fields = {
         "method": request.method,
         # Without the query string, where people put secrets; in one line.
-        "path": quote(request.path, "/:@!$&'()*+,;=~"),
+        "path": quote_path(request.path),
         "route": request.url_rule and request.url_rule.rule,
         "status": response.status_code,
         "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),

@@ -30,7 +30,8 @@ def home() -> str:
 
 def render_error(error: HTTPException) -> Response:
     """Return a page that says what is wrong."""
-    if isinstance(error, CSRFError) and current_app.config["SESSION_COOKIE_SECURE"] > request.is_secure:
+    needs_https = current_app.config["SESSION_COOKIE_SECURE"] and not request.is_secure
+    if isinstance(error, CSRFError) and needs_https:
         error.description = f"{error.description} Browsers keep its cookie only if you use https."
     response = error.get_response()
     if not isinstance(error, SecurityError | BadHost):  # for a wrong host, no page has links
