@@ -86,7 +86,8 @@ class Api(flask_smorest.Api):
 
     def init_app(self, app: Flask, **options: Any) -> None:
         """Serve openapi.json and the documentation page."""
-        self.app, app.extensions["api"] = app, self
+        self.app = app
+        app.extensions["api"] = app.jinja_env.globals["rest_api"] = self
         app.config.from_mapping(
             API_TITLE=app.config["PROJECT_NAME"],
             API_VERSION="1",
@@ -100,8 +101,6 @@ class Api(flask_smorest.Api):
             OPENAPI_URL_PREFIX=PREFIX,
             OPENAPI_RAPIDOC_PATH="docs",
             OPENAPI_RAPIDOC_URL="../static/rapidoc/rapidoc-min.js",
-            # https://rapidocweb.com/api.html; its fonts would come from another site
-            OPENAPI_RAPIDOC_CONFIG={"load-fonts": "false", "render-style": "view"},
         )
         super().init_app(app, **options)
         app.after_request(_finish_response)

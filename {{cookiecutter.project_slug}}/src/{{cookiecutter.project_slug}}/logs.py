@@ -4,9 +4,7 @@ import json
 import logging
 import re
 import time
-import traceback
 import uuid
-from functools import partial
 from typing import Any, TextIO, cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -15,10 +13,10 @@ from flask.logging import wsgi_errors_stream
 from flask_sqlalchemy.record_queries import get_recorded_queries
 from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError
 
 # The possessive quantifiers keep the time linear: they never backtrack.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
+TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # of a link, in a path
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # Routine messages of Alembic and of the development server, whose request lines ours replace.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
@@ -27,12 +25,6 @@ TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")  # no q
 VALUES = re.compile(r"""['"\n].*""", re.DOTALL)
 
 log = logging.getLogger(__name__)
-quote_path = partial(quote, safe="/:@!$&'()*+,;=~")
-
-
-def escape(text: str) -> str:
-    """Return how a text stands in JSON."""
-    return json.dumps(text)[1:-1]
 
 
 class RedactingFormatter(JsonFormatter):
@@ -42,11 +34,10 @@ class RedactingFormatter(JsonFormatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: ANN401
         """Return the traceback without what a database says about values."""
-        text, error = "".join(traceback.format_exception(ei[1])), ei[1]
+        text, error = super().formatException(ei), ei[1]
         while error:
-            if isinstance(error, DBAPIError) and error.orig and error.orig.args:
-                reason = VALUES.sub("***", str(error.orig.args[-1]))
-                text = text.replace(str(error.orig), reason)
+            for reason in getattr(getattr(error, "orig", None), "args", ())[-1:]:
+                text = text.replace(str(error.orig), VALUES.sub("***", str(reason)))
             error = error.__cause__ or error.__context__
         return text
 
@@ -54,10 +45,8 @@ class RedactingFormatter(JsonFormatter):
         """Return the line, with asterisks for secrets."""
         text = super().format(record)
         text = PASSWORD_IN_URL.sub(lambda url: f"{url[1]}***@" if url[2] else url[0], text)
-        # A long part of the address may be the token of a link.
-        parts = request.path.split("/") if has_request_context() else []
-        tokens = [part for part in parts if len(part) > 30]
-        for secret in (*self.secrets, *map(quote_path, tokens), *map(escape, tokens)):
+        tokens = TOKEN.findall(request.path) if has_request_context() else []
+        for secret in (*self.secrets, *tokens):
             text = text.replace(secret, "***")
         return text
 
@@ -94,7 +83,7 @@ def _get_secrets(app: Flask) -> tuple[str, ...]:
         form
         for secret in secrets
         if len(secret) >= 8  # without shorter words, lines would be unreadable
-        for form in (secret, quote(secret, ""), quote(secret, " +"), escape(secret))
+        for form in (secret, quote(secret, ""), quote(secret, " +"), json.dumps(secret)[1:-1])
     )
 
 
@@ -120,7 +109,7 @@ def _log_request(response: Response) -> Response:
     fields = {
         "method": request.method,
         # Without the query string, where people put secrets; in one line.
-        "path": quote_path(request.path),
+        "path": quote(request.path, "/:@!$&'()*+,;=~"),
         "route": request.url_rule and request.url_rule.rule,
         "status": response.status_code,
         "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),

@@ -6,6 +6,7 @@ from typing import Any
 import flask_security
 from flask import Flask
 from flask_security import UserMixin, send_mail
+from flask_security.recoverable import generate_reset_link
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +44,13 @@ def record(user: UserMixin | None, text: str) -> None:
     log.info("%s: account %s", text, user.id if user else None)
 
 
-def notify(user: UserMixin, text: str, address: str = "") -> None:
-    """Log an event, and tell the owner of the account, at an address that is not theirs any longer."""
+def notify(user: UserMixin, text: str, old_address: str = "") -> None:
+    """Log an event, and tell the owner of the account, or of its address before."""
     record(user, text)
-    template = "security/email/notice"
-    send_mail("Your account was changed", address or user.email, template, user=user, text=text)
+    link = "" if old_address else generate_reset_link(user)[0]  # type: ignore[no-untyped-call]
+    values = {"user": user, "text": text, "reset_link": link}
+    address = old_address or user.email
+    send_mail("Your account was changed", address, "security/email/notice", **values)
 
 
 def _make_receiver(function: Any, text: str) -> Any:  # noqa: ANN401

@@ -31,6 +31,7 @@ def get_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "SECURITY_URL_PREFIX": "/accounts",
         "SECURITY_CONFIRMABLE": True,
         "SECURITY_RECOVERABLE": True,
+        "SECURITY_RESET_PASSWORD_WITHIN": timedelta(days=1),
         "SECURITY_CHANGEABLE": True,
         "SECURITY_CHANGE_EMAIL": True,
         "SECURITY_POST_CHANGE_VIEW": "accounts.index",
