@@ -30,6 +30,7 @@ API = """
     src/{package}/api.py
     src/{package}/notes/api.py
     src/{package}/static/rapidoc
+    src/{package}/templates/rapidoc.html
     tests/test_api.py
 """
 

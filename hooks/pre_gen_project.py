@@ -22,16 +22,18 @@ SERVERS = ("postgresql", "mysql", "mariadb")  # compose.yaml has a server of the
 def main(context: dict[str, Any]) -> None:
     """Write `.env`, unless cruft renders the project elsewhere, to compare it."""
     if context["__set_up_now"] != "done":
-        write_env(Path(".env"), os.environ[FULL_DATABASE_URI])
+        write_env(Path(".env"), os.environ[FULL_DATABASE_URI], context["accounts"] == "yes")
 
 
-def write_env(path: Path, database_url: str) -> None:
+def write_env(path: Path, database_url: str, has_accounts: bool = False) -> None:
     """Write the secrets to a file that only its owner can read; keep a file that exists."""
     values = {
         "FLASK_DEBUG": "1",  # the project is developed on this machine
         "SECRET_KEY": secrets.token_hex(32),
         "DATABASE_URL": database_url,
     }
+    if has_accounts:
+        values["TRUSTED_HOSTS"] = "localhost,127.0.0.1"  # the links in messages lead there
     if database_url.startswith(SERVERS):
         values["DATABASE_PASSWORD"] = secrets.token_hex(16)  # of the database in compose.yaml
     try:

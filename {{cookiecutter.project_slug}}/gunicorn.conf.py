@@ -18,8 +18,14 @@ except ConfigurationError as error:
 
 wsgi_app = "{{ cookiecutter.project_slug }}:create_app()"
 # An address for PORT, an address with its port, or a socket such as unix:/run/{{ cookiecutter.project_slug }}.sock.
+# IPv6 as in :: or [::]:8000.
 address = os.environ.get("BIND") or "127.0.0.1"
-bind = address if ":" in address else f"{address}:{os.environ.get('PORT') or 8000}"
+if address.count(":") > 1 and not address.startswith("["):
+    address = f"[{address}]"
+has_port = address.startswith("unix:") or ":" in address.rpartition("]")[2]
+bind = address if has_port else f"{address}:{os.environ.get('PORT') or 8000}"
+# No header of a proxy is read here. The application does, from as many proxies as PROXIES says.
+forwarded_allow_ips = ""
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 # Threads of each worker. Each needs a database connection.
 threads = app_config.WEB_THREADS

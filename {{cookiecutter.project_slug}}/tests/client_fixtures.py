@@ -50,7 +50,7 @@ def few_attempts() -> Iterator[None]:
     """Have a few attempts be enough for a test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rate_limits, "PER_ACCOUNT", "2 per minute")
-        patch.setattr(rate_limits, "PER_ADDRESS", "4 per minute")
+        patch.setattr(rate_limits, "PER_NETWORK", "4 per minute")
         yield
 
 

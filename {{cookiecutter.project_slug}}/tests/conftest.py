@@ -64,7 +64,7 @@ def new_database(
 def config(new_database: Callable[[str], URL], test_settings: Config) -> Config:
     """Return the settings as in production, whatever the environment is, but over HTTP."""
     url = new_database("test").render_as_string(hide_password=False)
-    environment = {"SECRET_KEY": KEY, "DATABASE_URL": url}
+    environment = {"SECRET_KEY": KEY, "DATABASE_URL": url, "TRUSTED_HOSTS": "localhost"}
     with (
         mock.patch.dict(os.environ, environment, clear=True),
         mock.patch.object(settings, "ENV_FILE", Path("nowhere")),

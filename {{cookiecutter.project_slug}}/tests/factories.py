@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from flask import Flask
 
-from {{ cookiecutter.project_slug }}.notes import new_note, queries
+from {{ cookiecutter.project_slug }}.notes import queries
+from {{ cookiecutter.project_slug }}.notes.models import Note
 
 
 def make_note(
@@ -14,5 +15,5 @@ def make_note(
 ) -> int:
     """Save a note, and return its id."""
     with app.app_context():
-        queries.save_note(note := new_note(), title=title, body=body, tag_names=tags)
+        queries.save_note(note := Note(), title=title, body=body, tag_names=tags)
         return note.id

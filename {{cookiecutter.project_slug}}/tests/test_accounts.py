@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from functools import cache
+from functools import cache, partial
 from html import unescape
 from typing import Any
 from urllib.parse import quote, urljoin
@@ -23,13 +23,14 @@ from flask_security import EmailValidateException
 from forms import Form, open_and_send, submit
 from passlib.context import CryptContext
 from passlib.totp import TOTP
-from sqlalchemy import func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import func, orm, select, update
+from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.test import TestResponse
 
-from {{ cookiecutter.project_slug }}.accounts import mail
+from {{ cookiecutter.project_slug }}.accounts import mail, rate_limits
 from {{ cookiecutter.project_slug }}.accounts.models import Account, Passkey, Role, Session
-from {{ cookiecutter.project_slug }}.accounts.settings import SESSION_LIFETIME
+from {{ cookiecutter.project_slug }}.accounts.second_factors import Totp
+from {{ cookiecutter.project_slug }}.accounts.settings import SESSION_LIFETIME, get_settings
 from {{ cookiecutter.project_slug }}.database import db
 
 ANN, BEN = "ann@example.com", "ben@example.com"
@@ -108,8 +109,7 @@ def test_from_registering_to_the_first_note(
     (message,) = outbox
     assert message["To"] == BEN
 
-    assert "has not been" in type_password(visitor, BEN).text
-    assert not is_logged_in(visitor)
+    assert "has not been" in type_password(app.test_client(), BEN).text
 
     assert "has been confirmed" in visitor.get(link_in(message), follow_redirects=True).text
     type_password(visitor, BEN)
@@ -118,6 +118,23 @@ def test_from_registering_to_the_first_note(
 
     log_out(visitor)
     assert not is_logged_in(visitor)
+
+
+def test_a_password_that_somebody_else_chose_at_registration_is_removed(
+    app: Flask, visitor: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    register(app.test_client(), BEN)
+
+    answer = visitor.get(link_in(outbox.pop()))
+
+    page = visitor.get(answer.location)
+    assert "Now choose a password" in page.text
+    type_password(other := app.test_client(), BEN)
+    assert not is_logged_in(other)
+    fields = Form(page.text).fields | {"password": NEW, "password_confirm": NEW}
+    visitor.post(answer.location, data=fields)
+    type_password(visitor, BEN, NEW)
+    assert is_logged_in(visitor)
 
 
 def log_out(client: FlaskClient) -> None:
@@ -332,6 +349,124 @@ def test_an_address_that_is_taken_before_it_is_confirmed_is_refused(
     client.get(link_in(outbox.pop()))
 
     assert list_addresses(app) == [ANN, BEN]
+
+
+def test_an_address_is_changed_only_by_the_account_that_asked_for_it(
+    app: Flask, client: FlaskClient, visitor: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    submit(client, "/accounts/change-email", email=BEN)
+    link = link_in(outbox.pop())
+    make_account(app, "eve@example.com")
+
+    assert visitor.get(link).location.startswith("/accounts/login?next=")
+    assert log_in(app, "eve@example.com").get(link).status_code == 403
+    assert list_addresses(app) == [ANN, "eve@example.com"]
+
+
+def test_a_new_address_ends_links_and_other_sessions(
+    app: Flask, client: FlaskClient, visitor: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    link, other = request_reset(visitor, outbox), log_in(app, ANN)
+    submit(client, "/accounts/change-email", email=BEN)
+
+    client.get(link_in(outbox.pop()))
+
+    assert is_logged_in(client)
+    assert not is_logged_in(other)
+    assert "Ask for a new one" in visitor.get(link, follow_redirects=True).text
+
+
+COMMON = [
+    "password1234",
+    "123456789012",
+    "qwertyuiop123",
+    "P@ssw0rd1234",
+    "ben@example.com",
+    "a" * 99,
+]
+
+
+@pytest.mark.parametrize("password", COMMON)
+def test_common_passwords_are_refused(app: Flask, visitor: FlaskClient, password: str) -> None:
+    assert "too common" in register(visitor, password=password).text
+    assert list_addresses(app) == [ANN]
+
+
+def test_the_owner_is_told_of_changes(client: FlaskClient, outbox: list[EmailMessage]) -> None:
+    post(client, "/accounts/mf-recovery-codes", on="/accounts/mf-recovery-codes")
+
+    (message,) = outbox
+    assert message["To"] == ANN
+    assert "New recovery codes were made." in message.as_string()
+
+
+def test_sessions_end_after_a_while_without_requests(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert is_logged_in(client)
+    monkeypatch.setitem(client.application.config, "PERMANENT_SESSION_LIFETIME", timedelta(0))
+    monkeypatch.setattr(time, "time", partial(float.__add__, time.time(), 2.0))
+
+    assert not is_logged_in(client)
+
+
+def test_while_the_database_is_gone_people_who_are_logged_in_get_a_page(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise OperationalError(None, None, Exception())
+
+    monkeypatch.setattr(orm.Session, "scalar", fail)
+    monkeypatch.setattr(orm.Session, "scalars", fail)
+
+    for path in ("/", "/notes", "/accounts"):
+        answer = client.get(path)
+        assert answer.status_code == 503
+        assert "The database is unavailable" in answer.text
+
+
+@pytest.mark.parametrize("next_page", ["//[", "http://[x]/", "//\u2100"])
+def test_an_address_that_is_none_is_refused(visitor: FlaskClient, next_page: str) -> None:
+    assert visitor.get("/accounts/login", query_string={"next": next_page}).status_code == 400
+
+
+def test_what_no_database_stores_is_refused(client: FlaskClient) -> None:
+    assert post(client, "/accounts/sessions", on="/notes/new", key="a\0").status_code == 400
+
+
+def test_a_rotated_secret_keeps_sessions_factors_and_codes(config: dict[str, Any]) -> None:
+    old = get_settings(config)
+    new = get_settings(
+        config | {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": [config["SECRET_KEY"]]}
+    )
+    encrypted = Totp(old["SECURITY_TOTP_SECRETS"], "a").generate_totp_secret()
+    rotated = Totp(new["SECURITY_TOTP_SECRETS"], "a")
+
+    assert rotated.get_totp_pretty_key(encrypted)
+    assert (
+        json.loads(encrypted)["enckey"]["t"]
+        != json.loads(rotated.generate_totp_secret())["enckey"]["t"]
+    )
+    assert old["SECURITY_TOTP_SECRETS"]["1"] == config["SECRET_KEY"]
+    keys = "SECURITY_MULTI_FACTOR_RECOVERY_CODES_KEYS"
+    assert new[keys][1] == old[keys][0]
+
+
+NETWORKS = [
+    ("192.0.2.1", "192.0.2.1"),
+    ("192.0.2.1:1234", "192.0.2.1"),
+    ("::ffff:192.0.2.1", "192.0.2.1"),
+    ("2001:db8::1", "20010db800000000/64"),
+    ("[2001:db8::2]:1234", "20010db800000000/64"),
+    ("unknown", "unknown"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("address", "network"), NETWORKS)
+def test_attempts_are_counted_by_network(app: Flask, address: str, network: str) -> None:
+    with app.test_request_context(environ_base={"REMOTE_ADDR": address}):
+        assert rate_limits.get_network() == network
 
 
 def test_deleting_an_account_deletes_what_belongs_to_it(app: Flask, client: FlaskClient) -> None:
@@ -621,7 +756,9 @@ def test_codes_are_limited_per_account(limited: FlaskClient) -> None:
 def test_guesses_in_an_open_browser_are_limited(app: Flask, limited: FlaskClient) -> None:
     type_password(limited)
 
-    assert attempt(limited, 3, "verify", password="wrong password") == [200, 200, 429]
+    guess = {"password": "wrong password"}
+    answers = [attempt(limited, 1, "verify", **guess, email=f"{n}@example.com") for n in range(2)]
+    assert answers == [[200], [429]]
 
 
 @pytest.fixture
@@ -682,7 +819,7 @@ def test_no_transaction_is_open_while_a_new_password_is_hashed(
     link = request_reset(visitor, outbox)
     submit(visitor, link, password=PASSWORD, password_confirm=PASSWORD)
 
-    assert hashings == [False] * 4
+    assert hashings == [False] * 5
 
 
 def test_hashing_a_password_commits_nothing_unfinished(app: Flask) -> None:
@@ -734,14 +871,17 @@ def test_the_account_is_loaded_only_where_it_is_needed(
 
 
 def test_links_are_not_in_the_log(
-    visitor: FlaskClient, outbox: list[EmailMessage], caplog: pytest.LogCaptureFixture
+    visitor: FlaskClient, outbox: list[EmailMessage], capsys: pytest.CaptureFixture[str]
 ) -> None:
     link = request_reset(visitor, outbox)
 
-    visitor.get(link)
+    for path in (link, f"{link}/", f"{link}.", f"{link}\xe9", link.replace("/reset/", "//reset//")):
+        visitor.get(path)
+        visitor.put(path)
 
-    assert link.rpartition("/")[2] not in caplog.text
-    assert "/accounts/reset/***" in caplog.text
+    logged = capsys.readouterr().err
+    assert link.rpartition("/")[2] not in logged
+    assert "/accounts/reset/***" in logged
 
 
 def test_a_command_creates_the_first_administrator(app: Flask, visitor: FlaskClient) -> None:

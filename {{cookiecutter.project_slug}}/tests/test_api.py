@@ -16,11 +16,7 @@ from werkzeug.test import TestResponse
 
 from {{ cookiecutter.project_slug }}.database import db
 from {{ cookiecutter.project_slug }}.notes import api as notes_api
-from {{ cookiecutter.project_slug }}.notes import (
-    get_note_or_404,
-    models,
-    queries,
-)
+from {{ cookiecutter.project_slug }}.notes import models, queries
 from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 MILK = {"title": "Milk", "body": "Two litres", "tags": ["shop"]}
@@ -151,7 +147,7 @@ def test_of_two_changes_at_once_the_second_is_refused(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     created = create(client)
-    get = get_note_or_404
+    get = queries.get_note_or_404
 
     def get_before_another_changes(note_id: int) -> Note:
         note = get(note_id)

@@ -28,6 +28,9 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(config, "ENV_FILE", tmp_path / ".env")
     monkeypatch.setenv("SECRET_KEY", KEY)
     monkeypatch.setenv("DATABASE_URL", "sqlite:///app.db")
+{%- if cookiecutter.accounts == "yes" %}
+    monkeypatch.setenv("TRUSTED_HOSTS", "localhost,127.0.0.1")
+{%- endif %}
 
 
 def find_names() -> set[str]:

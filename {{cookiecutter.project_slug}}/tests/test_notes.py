@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm.exc import StaleDataError
 
 from {{ cookiecutter.project_slug }}.database import db, migrate
-from {{ cookiecutter.project_slug }}.notes import queries, visible_notes
+from {{ cookiecutter.project_slug }}.notes import queries
 from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 
@@ -22,7 +22,7 @@ def test_notes_are_found_by_title_text_and_tag(app: Flask) -> None:
     make_note(app, "100 %", "_")
 
     def found(**criteria: str) -> list[int]:
-        notes = queries.list_notes(visible_notes(), limit=10, **criteria)  # type: ignore[arg-type]
+        notes = queries.list_notes(limit=10, **criteria)  # type: ignore[arg-type]
         return [note.id for note in notes]
 
     with app.app_context():
@@ -40,7 +40,7 @@ def test_the_number_of_queries_does_not_grow_with_the_notes(
 
     with app.app_context():
         statements.clear()
-        notes = queries.list_notes(visible_notes(), limit=5)
+        notes = queries.list_notes(limit=5)
         assert [len(note.tags) for note in notes] == [2] * 5
         assert len(statements) == 2  # the notes, and all their tags
 

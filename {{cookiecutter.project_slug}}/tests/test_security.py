@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
 from conftest import NewApp
 from flask import request
@@ -44,3 +46,8 @@ def test_a_body_that_is_too_large_is_refused(new_app: NewApp) -> None:
 
     assert app.test_client().get("/length", data=b"x" * 10).text == "10"
     assert app.test_client().get("/length", data=b"x" * 11).status_code == 413
+    chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    for length, status in ((9, 200), (11, 413), (1_000, 413)):
+        body = BytesIO(b"x" * length)
+        response = app.test_client().get("/length", input_stream=body, environ_overrides=chunked)
+        assert response.status_code == status

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from itertools import product
 
+import pytest
 from account_factories import log_in, make_account
 from conftest import NewApp
 from factories import make_note
@@ -14,7 +16,7 @@ from flask.testing import FlaskClient
 from forms import Form, submit
 from sqlalchemy import select, update
 
-from {{ cookiecutter.project_slug }} import api
+from {{ cookiecutter.project_slug }}.accounts import mail
 from {{ cookiecutter.project_slug }}.accounts.models import Account
 from {{ cookiecutter.project_slug }}.accounts.tokens import TOKEN_LIFETIME, Token
 from {{ cookiecutter.project_slug }}.api import Blueprint
@@ -135,7 +137,7 @@ def test_a_blueprint_on_the_api_needs_a_token_unless_it_is_public(new_app: NewAp
     for name, is_public in (("open", True), ("closed", False)):
         blueprint = Blueprint(name, __name__, url_prefix=f"/api/{name}")
         blueprint.add_url_rule("", "add", lambda: {}, methods=["POST"])
-        api.register(app, blueprint, public=is_public)
+        app.extensions["api"].register_blueprint(blueprint, public=is_public)
     client = app.test_client()
 
     assert client.post("/api/open").status_code == 200
@@ -149,3 +151,23 @@ def test_a_token_needs_a_name(client: FlaskClient) -> None:
         page = client.post("/accounts/tokens", data=fields | {"name": name}).text
         assert 'aria-invalid="true"' in page
         assert "can't be shown again" not in page
+
+
+def test_a_reset_of_the_password_revokes_all_tokens(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages: list[EmailMessage] = []
+    monkeypatch.setattr(mail, "send", messages.append)
+    token = create_token(client)
+    text = messages[0].get_body(("plain",))
+    assert text
+    assert "backup" in text.get_content()
+    link = re.search(r"/accounts/reset/\S+", text.get_content())
+    assert link
+
+    new = "a new password of Ann"
+    submit(app.test_client(), link[0], password=new, password_confirm=new)
+
+    assert get_status(app, f"Bearer {token}") == 401
+    with app.app_context():
+        assert db.session.scalars(select(Token)).all() == []

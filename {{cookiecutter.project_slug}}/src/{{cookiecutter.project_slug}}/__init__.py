@@ -33,11 +33,9 @@ def create_app(test_config: object | None = None) -> Flask:
     database.init_app(app)
     database.migrate.init_app(app, database.db, seed=seed)
     app.register_blueprint(health.blueprint)
-    renderers: dict[str, errors.Renderer] = {}
 {%- if "pages" in cookiecutter.interface %}
 
     pages.init_app(app)
-    renderers["/"] = pages.render_error
 {%- if cookiecutter.accounts == "yes" %}
     accounts.init_app(app)
     accounts.require_login(app, notes_pages)
@@ -46,10 +44,11 @@ def create_app(test_config: object | None = None) -> Flask:
 {%- endif %}
 {%- if "api" in cookiecutter.interface %}
 
-    api.init_app(app)
-    api.register(app, notes_api)
-    renderers["/api/"] = api.make_problem
-{%- endif %}
+    rest_api = api.Api(app)
+    rest_api.register_blueprint(notes_api)
+    errors.init_app(app, api.render_error)
+{%- else %}
 
-    errors.init_app(app, renderers)  # last: overrides the error handlers of extensions
+    errors.init_app(app, pages.render_error)
+{%- endif %}
     return app

@@ -1,17 +1,23 @@
 """The JSON API: strict input, one format for errors, and documentation at /api/docs."""
 
 import json
+import re
 from functools import partialmethod
 from typing import Any
 from urllib.parse import quote
 
 import flask_smorest
-from flask import Flask, Request, Response, abort, request
+from flask import Flask, Request, Response, abort, current_app, request
+from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_etags
 
+{% if cookiecutter.interface == "pages+api" -%}
+from . import pages
+{% endif -%}
 {% if cookiecutter.accounts == "yes" -%}
 from .accounts import tokens
 {% endif -%}
@@ -65,65 +71,77 @@ class Blueprint(flask_smorest.Blueprint):
     METHODS_CHECKING_NOT_MODIFIED = ()  # Werkzeug's answer 304 has the ETag
     response = partialmethod(flask_smorest.Blueprint.response, content_type="application/json")
 
+    def check_etag(self, *arguments: Any, **options: Any) -> None:
+        """Accept the ETag as a proxy changes it that compresses: as W/"…", or as "…-gzip"."""
+        etags = re.sub(r'W/(?=")|-\w+(?=")', "", request.headers.get("If-Match", ""))
+        request.if_match = parse_etags(etags)
+        super().check_etag(*arguments, **options)
+
 
 class Api(flask_smorest.Api):
-    """The description of the API."""
+    """The API: its description, its documentation page, and what all its blueprints share."""
 
     ERROR_SCHEMA = ProblemSchema
     DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON
 
-
-def init_app(app: Flask) -> None:
-    """Serve openapi.json and the documentation page."""
-    app.config.from_mapping(
-        API_TITLE=app.config["PROJECT_NAME"],
-        API_VERSION="1",
+    def init_app(self, app: Flask, **options: Any) -> None:
+        """Serve openapi.json and the documentation page."""
+        self.app = app
+        app.extensions["api"] = app.jinja_env.globals["rest_api"] = self
+        app.config.from_mapping(
+            API_TITLE=app.config["PROJECT_NAME"],
+            API_VERSION="1",
 {%- if cookiecutter.accounts == "yes" %}
-        API_SPEC_OPTIONS={
-            "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
-            "security": [{"token": []}],
-        },
+            API_SPEC_OPTIONS={
+                "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+                "security": [{"token": []}],
+            },
 {%- endif %}
-        OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX=PREFIX,
-        OPENAPI_RAPIDOC_PATH="docs",
-        OPENAPI_RAPIDOC_URL="../static/rapidoc/rapidoc-min.js",
-        # https://rapidocweb.com/api.html; its fonts would come from another site
-        OPENAPI_RAPIDOC_CONFIG={
-            "load-fonts": "false",
-            "render-style": "view",
-        },
-    )
-    app.extensions["api"] = Api(app)
+            OPENAPI_VERSION="3.1.0",
+            OPENAPI_URL_PREFIX=PREFIX,
+            OPENAPI_RAPIDOC_PATH="docs",
+            OPENAPI_RAPIDOC_URL="../static/rapidoc/rapidoc-min.js",
+        )
+        super().init_app(app, **options)
+        app.after_request(_finish_response)
 {%- if cookiecutter.accounts == "yes" %}
-    app.register_blueprint(tokens.blueprint)
+        tokens.init_app(app)
 {%- endif %}
-    app.after_request(_finish_response)
 {%- if cookiecutter.interface == "api" %}
-    app.add_url_rule("/", "home", lambda: app.redirect(f"{PREFIX}/docs"))
+        app.add_url_rule("/", "home", lambda: app.redirect(f"{PREFIX}/docs"))
 {%- endif %}
-
 {% if cookiecutter.accounts == "yes" %}
-def register(app: Flask, blueprint: Blueprint, *, public: bool = False) -> None:
-    """Add the operations of a blueprint to the API, for requests with a token or for all."""
-    if not public:
+    def register_blueprint(self, blp: Blueprint, *, public: bool = False, **options: Any) -> None:
+        """Add the operations of a blueprint, for requests with a token or for all."""
+        if not public:
+            name = options.get("name", blp.name)
 
-        @app.before_request
-        def require_token() -> None:
-            if blueprint.name in request.blueprints:
-                tokens.require_token()
+            @self.app.before_request
+            def require_token() -> None:
+                if name in request.blueprints:
+                    tokens.require_token()
 {% else %}
-def register(app: Flask, blueprint: Blueprint) -> None:
-    """Add the operations of a blueprint to the API."""
+    def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
+        """Add the operations of a blueprint."""
 {%- endif %}
 {%- if cookiecutter.interface == "pages+api" %}
-    app.extensions["csrf"].exempt(blueprint)  # the API ignores cookies
+        self.app.extensions["csrf"].exempt(blp)  # the API ignores cookies
 {%- endif %}
-    app.extensions["api"].register_blueprint(blueprint)
+        super().register_blueprint(blp, **options)
 
 
-def make_problem(error: HTTPException) -> Response:
-    """Return the response to a request of the API that fails."""
+def is_api_request() -> bool:
+    """Return whether the request is for a blueprint of the API, or an address beside it."""
+    blueprint = current_app.blueprints.get(request.blueprint or "")
+    return isinstance(blueprint, Blueprint) or request.path.startswith(f"{PREFIX}/")
+
+
+def render_error(error: HTTPException) -> ResponseReturnValue:
+    """Return the response to a request that fails."""
+{%- if cookiecutter.interface == "pages+api" %}
+    if not is_api_request():
+        return pages.render_error(error)
+{%- endif %}
     problem: dict[str, Any] = {
         "type": "about:blank",
         "title": error.name,
@@ -148,6 +166,9 @@ def _finish_response(response: Response) -> Response:
     if request.endpoint == "api-docs.openapi_rapidoc":
         policy = f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"  # RapiDoc sets attributes
         response.headers["Content-Security-Policy"] = policy
-    if request.path.startswith(f"{PREFIX}/"):
+    elif request.endpoint == "api-docs.openapi_json" and request.script_root:
+        servers = [{"url": request.script_root}]
+        response.data = json.dumps(json.loads(response.data) | {"servers": servers})
+    if is_api_request():
         response.make_conditional(request).headers.pop("Date", None)  # the server sets it, too
     return response

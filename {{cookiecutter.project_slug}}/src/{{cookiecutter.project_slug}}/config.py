@@ -36,7 +36,7 @@ def load_config() -> SimpleNamespace:
     """Return the settings, or raise ConfigurationError, which names all that can't be used."""
     env = Env(eager=False)
     env.add_parser("database_url", _parse_database_url)
-    env.add_parser("hosts", lambda text: text.replace(",", " ").split() or None)
+    env.add_parser("words", lambda text: text.replace(",", " ").split())
     seconds = validate.Range(0, 1_000_000, max_inclusive=False)
     try:
         env.read_env(ENV_FILE, recurse=False)
@@ -46,8 +46,14 @@ def load_config() -> SimpleNamespace:
     # https://flask.palletsprojects.com/en/stable/config/
     env.str("PROJECT_NAME", {{cookiecutter.project_name | python}})
     env.str("SECRET_KEY", validate=_check_secret_key)
+    env.words("SECRET_KEY_FALLBACKS", "")
+{%- if cookiecutter.accounts == "yes" %}
+    env.add_parser("hosts", _parse_hosts)
     env.hosts("TRUSTED_HOSTS", "")
-    env.int("MAX_CONTENT_LENGTH", 1_000_000, validate=validate.Range(0, 999_999_999))
+{%- else %}
+    env.words("TRUSTED_HOSTS", "")
+{%- endif %}
+    env.int("MAX_CONTENT_LENGTH", 250_000, validate=validate.Range(0, 999_999_999))
 {%- if "pages" in cookiecutter.interface %}
     env.bool("SESSION_COOKIE_SECURE", not get_debug_flag())
     env.str("SESSION_COOKIE_SAMESITE", "Lax", validate=validate.OneOf(("Lax", "Strict", "None")))
@@ -75,7 +81,8 @@ def load_config() -> SimpleNamespace:
     redis = partial(_check_server_url, schemes=("redis", "rediss"))
     env.str("RATELIMIT_STORAGE_URI", "memory://", validate=redis)
     env.str("TOTP_SECRET", "")
-    env.bool("SECURITY_REGISTERABLE", True)
+    env.words("TOTP_SECRET_FALLBACKS", "")
+    env.bool("SECURITY_REGISTERABLE", Env().bool("REGISTRATION", True))  # its former name
     env.bool("SECURITY_TWO_FACTOR", True)
     env.bool("SECURITY_WEBAUTHN", True)
 {%- endif %}
@@ -127,6 +134,17 @@ def _parse_database_url(value: str, *, required: bool = True) -> URL | None:
         ) from None
     return url
 {%- if cookiecutter.accounts == "yes" %}
+
+
+def _parse_hosts(text: str) -> list[str]:
+    """Require the names of the hosts: the links in messages lead to one of them."""
+    hosts = text.replace(",", " ").split()
+    if not (hosts or get_debug_flag()):
+        raise ValidationError(
+            "It is empty. Set it to the host names of this application, such as example.com: the"
+            " links in its messages lead there."
+        )
+    return hosts
 
 
 def _check_server_url(value: str, schemes: tuple[str, ...]) -> None:

@@ -2,23 +2,24 @@
 
 import enum
 import logging
+import os
+import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, g, has_request_context, request
 from flask_safe_migrations import SafeMigrate, is_in_memory, name_check
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import URL, Connection, DateTime, Enum, MetaData, String, event, make_url
-from sqlalchemy.engine import Dialect
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import URL, Connection, DateTime, Enum, MetaData, String, Table, event, make_url
+from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from .config import MIGRATIONS
-from .logs import record_queries
 
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 10  # seconds that a request waits for a connection
@@ -82,10 +83,14 @@ def init_app(app: Flask) -> None:
         size = app.config["WEB_THREADS"] + 1  # for each thread, and for /readyz
         options |= {"pool_size": size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
+    app.config["SQLALCHEMY_RECORD_QUERIES"] = True  # for the log
     db.init_app(app)
     app.teardown_appcontext(_end_session)  # before that of Flask-SQLAlchemy
     with app.app_context():
-        record_queries(db.engine)
+        if "prepare_threshold" in options["connect_args"]:  # behind a pooler
+            seconds = app.config["QUERY_TIMEOUT"] or NO_LIMIT
+            limit = f"SET LOCAL statement_timeout = {seconds * 1000}"
+            event.listen(db.engine, "begin", lambda connection: connection.exec_driver_sql(limit))
         sqlite: dict[str, Any] = {"connect": _set_up_sqlite, "begin": _begin_on_sqlite}
         for name, listener in (sqlite if url.get_backend_name() == "sqlite" else {}).items():
             event.listen(db.engine, name, listener)
@@ -120,17 +125,32 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in url.query}
 
 
-def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+@event.listens_for(Engine, "do_connect")
+def _create_sqlite_file(dialect: Dialect, record: object, args: list[str], options: object) -> None:
+    """Create the file of an SQLite database so that only its owner can read it."""
+    if dialect.name == "sqlite" and os.path.isabs(args[0]):
+        with suppress(OSError):
+            os.close(os.open(args[0], os.O_CREAT, 0o600))
+
+
+@event.listens_for(Table, "before_create")
+def _set_charset(table: Table, connection: Connection, **options: object) -> None:
+    """Create tables for all characters on MySQL, where many databases have another default."""
+    name, query = connection.dialect.name, "SELECT @@character_set_database"
+    if name in ("mysql", "mariadb") and connection.exec_driver_sql(query).scalar() != "utf8mb4":
+        table.dialect_kwargs.setdefault(f"{name}_charset", "utf8mb4")
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        connection.cursor().execute(f"PRAGMA {pragma}")  # https://sqlite.org/pragma.html
+        connection.execute(f"PRAGMA {pragma}")  # https://sqlite.org/pragma.html
+    # Its own one knows ASCII only: https://sqlite.org/lang_corefunc.html#lower
+    connection.create_function("lower", 1, lambda text: text and str(text).casefold())
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    """Take the write lock at once, except in requests that only read.
-
-    SQLite can't turn a transaction that reads into one that writes when another process has
-    written meanwhile: https://sqlite.org/lang_transaction.html
-    """
+    # Take the write lock at once, except in requests that only read: a transaction that reads
+    # can't write once another process has. https://sqlite.org/lang_transaction.html
     reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
     connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
 

@@ -4,14 +4,12 @@ import re
 from collections.abc import Callable
 
 from flask import Flask, current_app, request
+from flask.typing import ResponseReturnValue
 from sqlalchemy import exc
 from sqlalchemy.orm.exc import StaleDataError
-from werkzeug import Response
 from werkzeug.exceptions import Conflict, HTTPException, ServiceUnavailable
 
 from .database import db
-
-Renderer = Callable[[HTTPException], Response]
 
 # A lock, a limit, a full disk, a server that takes no writes. https://sqlite.org/rescode.html,
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, https://mariadb.com/kb/en/mariadb-error-code-reference/
@@ -19,38 +17,33 @@ TEMPORARY = re.compile(
     "25006|40...|53...|55P03|57...|58030|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
     "|1021|1047|1114|1205|1213|1290|1317|1792|1836|1969|3024"
 )
+READ_ONLY = {"25006", 1290, 1792, 1836}
 
 
-def init_app(app: Flask, renderers: dict[str, Renderer]) -> None:
-    """Register the error handlers. Each renderer is for paths with its prefix; the longest wins."""
-    app.extensions["error_renderers"] = renderers
-    app.register_error_handler(HTTPException, handle_http_exception)
+def init_app(app: Flask, render: Callable[[HTTPException], ResponseReturnValue]) -> None:
+    """Register the error handlers. The given one makes the responses to HTTP errors."""
+    app.register_error_handler(HTTPException, render)
     app.register_error_handler(exc.DBAPIError, handle_database_error)
     app.register_error_handler(exc.TimeoutError, handle_database_error)
     app.register_error_handler(StaleDataError, handle_stale_data)
 
 
-def handle_http_exception(error: HTTPException) -> Response:
-    """Render an HTTP error. Details of unexpected errors appear only in the log."""
-    renderers: dict[str, Renderer] = current_app.extensions["error_renderers"]
-    prefixes = [prefix for prefix in renderers if request.path.startswith(prefix)]
-    return renderers[max(prefixes or renderers, key=len)](error)
-
-
-def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> Response:
+def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseReturnValue:
     """Return 503 if the database is gone, busy or full. Raise the error of a wrong statement."""
     if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
         if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
+        if READ_ONLY.intersection(codes):
+            db.engine.dispose()  # after a failover, another server takes writes
     current_app.logger.error("No database for %s %s", request.method, request.path, exc_info=error)
-    return handle_http_exception(
+    return current_app.handle_http_exception(
         ServiceUnavailable("The database is unavailable. Try again in a minute.", retry_after=60)
     )
 
 
-def handle_stale_data(error: StaleDataError) -> Response:
+def handle_stale_data(error: StaleDataError) -> ResponseReturnValue:
     """Return 409: another request has changed the row since this one read it."""
     db.session.rollback()
-    return handle_http_exception(Conflict("Somebody has changed it. Read it again."))
+    return current_app.handle_http_exception(Conflict("Somebody has changed it. Read it again."))

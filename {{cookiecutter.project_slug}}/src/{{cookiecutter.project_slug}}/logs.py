@@ -5,37 +5,48 @@ import logging
 import re
 import time
 import uuid
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from flask import Flask, Response, current_app, g, has_request_context, request
 from flask.logging import wsgi_errors_stream
+from flask_sqlalchemy.record_queries import get_recorded_queries
 from pythonjsonlogger.json import JsonFormatter
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL
 
 # The possessive quantifiers keep the time linear: they never backtrack.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
+TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # of a link, in a path
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # Routine messages of Alembic and of the development server, whose request lines ours replace.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
-TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # no queries
+TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")  # no queries
+# From here on, the message of a database may repeat the values of a statement.
+VALUES = re.compile(r"""['"\n].*""", re.DOTALL)
 
 log = logging.getLogger(__name__)
 
 
-class RedactingFormatter(logging.Formatter):
-    """Formats as another formatter does, and replaces passwords and secrets by asterisks."""
+class RedactingFormatter(JsonFormatter):
+    """Formats as JSON, without passwords, secrets and the values of statements."""
 
-    def __init__(self, formatter: logging.Formatter, secrets: set[str]) -> None:
-        super().__init__()
-        self._formatter = formatter
-        self._secrets = secrets
+    secrets: tuple[str, ...] = ()
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401
+        """Return the traceback without what a database says about values."""
+        text, error = super().formatException(ei), ei[1]
+        while error:
+            for reason in getattr(getattr(error, "orig", None), "args", ())[-1:]:
+                text = text.replace(str(error.orig), VALUES.sub("***", str(reason)))
+            error = error.__cause__ or error.__context__
+        return text
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line without secrets."""
-        text = self._formatter.format(record)
+        """Return the line, with asterisks for secrets."""
+        text = super().format(record)
         text = PASSWORD_IN_URL.sub(lambda url: f"{url[1]}***@" if url[2] else url[0], text)
-        for secret in self._secrets:
+        tokens = TOKEN.findall(request.path) if has_request_context() else []
+        for secret in (*self.secrets, *tokens):
             text = text.replace(secret, "***")
         return text
 
@@ -43,15 +54,16 @@ class RedactingFormatter(logging.Formatter):
 def init_app(app: Flask) -> None:
     """Set up the root logger, and log each request."""
     as_text = logging.Formatter("%(levelname)-7s %(message)s")
-    as_json = JsonFormatter(
+    as_json = RedactingFormatter(
         "%(asctime)s %(levelname)s %(name)s %(message)s",
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
         datefmt="%Y-%m-%dT%H:%M:%S%z",
     )
+    as_json.secrets = _get_secrets(app)
     handler = logging.StreamHandler(cast(TextIO, wsgi_errors_stream))
     handler.name = __name__
     handler.addFilter(_prepare_record)
-    handler.setFormatter(RedactingFormatter(as_text if app.debug else as_json, _get_secrets(app)))
+    handler.setFormatter(as_text if app.debug else as_json)
     root = logging.getLogger()
     root.handlers = [other for other in root.handlers if other.name != handler.name] + [handler]
     root.setLevel(app.config["LOG_LEVEL"])
@@ -59,41 +71,26 @@ def init_app(app: Flask) -> None:
     app.after_request(_log_request)
 
 
-def _get_secrets(app: Flask) -> set[str]:
+def _get_secrets(app: Flask) -> tuple[str, ...]:
     """Return the secrets in the settings, in each form in which they may be logged."""
     secrets = [app.config[name] for name in app.config if name.endswith(("_SECRET", "SECRET_KEY"))]
+    secrets += app.config["SECRET_KEY_FALLBACKS"]
     for name in app.config:
         if name.endswith(("_URL", "_URI")) and (url := app.config[name]):
             text = url.render_as_string(hide_password=False) if isinstance(url, URL) else url
             secrets.append(unquote(urlsplit(text).password or ""))
-    return {
+    return tuple(
         form
         for secret in secrets
         if len(secret) >= 8  # without shorter words, lines would be unreadable
         for form in (secret, quote(secret, ""), quote(secret, " +"), json.dumps(secret)[1:-1])
-    }
-
-
-def record_queries(engine: Engine) -> None:
-    """Record the queries of each request."""
-    event.listen(engine, "before_cursor_execute", _start_query)
-    event.listen(engine, "after_cursor_execute", _end_query)
-
-
-def _start_query(connection: Connection, *arguments: object) -> None:
-    connection.info["query_started"] = time.perf_counter()
-
-
-def _end_query(connection: Connection, cursor: object, sql: str, *arguments: object) -> None:
-    if has_request_context() and not sql.startswith(TRANSACTION):
-        seconds = time.perf_counter() - connection.info["query_started"]
-        g.setdefault("queries", []).append((sql, seconds))
+    )
 
 
 def _prepare_record(record: logging.LogRecord) -> bool:
-    """Add the id of the request, and drop noise."""
+    """Add the id of the request and the address of its client, and drop noise."""
     if has_request_context() and "request_id" in g:
-        record.request_id = g.request_id
+        record.request_id, record.address = g.request_id, request.remote_addr
     return not NOISE.match(str(record.msg))
 
 
@@ -107,21 +104,21 @@ def _log_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if request.blueprint == "health":  # called every few seconds
         return response
-    queries: list[tuple[str, float]] = g.get("queries", [])
-    token = (request.view_args or {}).get("token")  # of a link, which lets its reader in
+    recorded = get_recorded_queries()
+    queries = [query for query in recorded if not str(query.statement).startswith(TRANSACTION)]
     fields = {
         "method": request.method,
-        # Without the query string, where people put secrets.
-        "path": request.path.replace(str(token), "***") if token else request.path,
+        # Without the query string, where people put secrets; in one line.
+        "path": quote(request.path, "/:@!$&'()*+,;=~"),
         "route": request.url_rule and request.url_rule.rule,
         "status": response.status_code,
         "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
         "queries": len(queries),
-        "query_milliseconds": round(sum(seconds for _, seconds in queries) * 1000, 1),
+        "query_milliseconds": round(sum(query.duration for query in queries) * 1000, 1),
     }
     text = "%(method)s %(path)s %(status)d in %(milliseconds)s ms, %(queries)d queries"
     log.info(text, fields, extra=fields)
-    for sql, seconds in queries:
-        if 0 < current_app.config["SLOW_QUERY"] < seconds:
-            log.warning("A query took %.1f s: %s", seconds, sql)
+    for query in queries:
+        if 0 < current_app.config["SLOW_QUERY"] < query.duration:
+            log.warning("A query took %.1f s: %s", query.duration, query.statement)
     return response

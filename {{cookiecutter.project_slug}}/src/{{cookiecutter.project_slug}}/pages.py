@@ -1,10 +1,10 @@
 """Shared by all HTML pages: CSRF protection, error pages and the home page."""
 
-from flask import Blueprint, Flask, current_app, render_template
+from flask import Blueprint, Flask, current_app, render_template, request
 from flask_safe_migrations import current_revisions, describe_database
-from flask_wtf import CSRFProtect
+from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug import Response
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import BadHost, HTTPException, SecurityError
 
 from .database import db
 
@@ -13,24 +13,27 @@ blueprint = Blueprint("home", __name__)
 
 def init_app(app: Flask) -> None:
     """Enable CSRF protection, and register the home page."""
+    # https://flask-wtf.readthedocs.io/en/stable/config/. A token is valid as long as the session,
+    # so that no text is lost that took hours to write. The cookie can't be set by another host.
+    app.config.update(WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
+    if app.config["SESSION_COOKIE_SECURE"]:
+        app.config["SESSION_COOKIE_NAME"] = "__Host-session"
     CSRFProtect(app)
     app.register_blueprint(blueprint)
 
 
 @blueprint.get("/")
 def home() -> str:
-    if not current_app.debug:
-        return render_template("home.html")
-    return render_template(
-        "home.html",
-        database=f"{db.engine.dialect.name}, {describe_database(db.engine.url)}",
-        revision=", ".join(current_revisions()),
-    )
+    options = {"engine": db.engine, "describe": describe_database, "revisions": current_revisions}
+    return render_template("home.html", **options)
 
 
 def render_error(error: HTTPException) -> Response:
     """Return a page that says what is wrong."""
+    needs_https = current_app.config["SESSION_COOKIE_SECURE"] and not request.is_secure
+    if isinstance(error, CSRFError) and needs_https:
+        error.description = f"{error.description} Browsers keep its cookie only if you use https."
     response = error.get_response()
-    if not isinstance(error, SecurityError):  # for an untrusted host, no page has links
+    if not isinstance(error, SecurityError | BadHost):  # for a wrong host, no page has links
         response.data = render_template("error.html", error=error)
     return response

@@ -1,6 +1,6 @@
 """Security headers, and trust in proxies."""
 
-from flask import Flask, Response
+from flask import Flask, Response, abort, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 # https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CSP
@@ -23,10 +23,17 @@ HEADERS = {
 
 def init_app(app: Flask) -> None:
     """Add the headers to each response, and trust as many proxies as are configured."""
+    app.before_request(_refuse_long_body)
     app.after_request(_add_headers)
     if proxies := app.config["PROXIES"]:
-        proxied = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)
+        proxied = ProxyFix(app.wsgi_app, proxies, proxies, proxies, x_prefix=proxies)
         app.wsgi_app = proxied  # type: ignore[method-assign]
+
+
+def _refuse_long_body() -> None:
+    # Of a chunked body, Werkzeug would take as much as is allowed, and leave out the rest.
+    if request.content_length is None and len(request.get_data()) == request.max_content_length:
+        abort(413)
 
 
 def _add_headers(response: Response) -> Response:

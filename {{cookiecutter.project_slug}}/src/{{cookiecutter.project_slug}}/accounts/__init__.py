@@ -1,18 +1,35 @@
 """Accounts: people register, log in and manage their account, by Flask-Security."""
 
-from flask import Blueprint, Flask, Response, abort, current_app, g, request
+import logging
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, Response, abort, current_app, flash, g, request, session
 from flask.typing import ResponseReturnValue
-from flask_security import Security, auth_required, change_email_confirmed, current_user, send_mail
+from flask_security import (
+    Security,
+    auth_required,
+    change_email_confirmed,
+    current_user,
+    hash_password,
+    reset_password_instructions_sent,
+    user_confirmed,
+    user_registered,
+)
+from flask_security.recoverable import generate_reset_link
 from sqlalchemy.exc import IntegrityError
 
 from ..database import db
 from ..security import CONTENT_POLICY
-from . import pages, rate_limits, sessions
-from .datastore import Datastore, PasswordUtil
+from . import events, pages, rate_limits, sessions
+from .datastore import Datastore, PasswordUtil, release_transaction
 from .mail import MailUtil
 from .models import Account, Passkey, Role
 from .second_factors import PasskeyUtil, RecoveryCodesUtil, Totp
 from .settings import MAX_PASSWORD_LENGTH, get_settings
+
+log = logging.getLogger(__name__)
+# They send a message if there is an account, which takes longer; hashing hides it.
+TAKE_TIME = ("security.change_email", "security.send_confirmation")
 
 
 def init_app(app: Flask) -> None:
@@ -32,7 +49,11 @@ def init_app(app: Flask) -> None:
     )
     security.principal.skip_static = True  # static files need no query
     sessions.init_app(app, security.login_manager)
-    change_email_confirmed.connect(_notify_old_address, app)
+    events.init_app(app)
+    user_registered.connect(_remember_registration, app)
+    user_confirmed.connect(_check_registration, app)
+    change_email_confirmed.connect(_finish_new_address, app)
+    reset_password_instructions_sent.connect(_take_time, app)
     app.before_request(_check_form)
     rate_limits.init_app(app)
     app.register_error_handler(IntegrityError, _retry_request)
@@ -51,21 +72,61 @@ def require_login(app: Flask, blueprint: Blueprint) -> None:
         return check_login() if blueprint.name in request.blueprints else None
 
 
-def _notify_old_address(app: Flask, user: Account, old_email: str, **extra: object) -> None:
-    """Tell the old address about the new one, in case somebody else has changed it."""
-    send_mail("Your address was changed", old_email, "security/email/address_changed", user=user)
+def _remember_registration(app: Flask, user: Account, **extra: object) -> None:
+    session["registered"] = user.fs_uniquifier
 
 
-def _check_form() -> None:
-    """Refuse JSON, and passwords that are too long to hash, on the pages of Flask-Security."""
+def _check_registration(app: Flask, user: Account, **extra: object) -> None:
+    """Remove a password that another browser has chosen.
+
+    Somebody else may have registered the address, and would know the password of its owner.
+    """
+    if session.pop("registered", None) != user.fs_uniquifier:
+        user.password, g.needs_password = None, user
+
+
+def _finish_new_address(app: Flask, user: Account, old_email: str, **extra: object) -> None:
+    """End the links and sessions of the old address, and tell it about the new one."""
+    if user != current_user:
+        abort(403, "This link is for another account.")
+    current_app.extensions["security"].datastore.set_uniquifier(user)
+    sessions.keep_current(user)
+    events.notify(user, f"The address of your account is now {user.email}.", old_email)
+
+
+def _take_time(app: Flask | None = None, **extra: object) -> None:
+    """Take as long as Flask-Security does for an address without an account."""
+    release_transaction()
+    hash_password("not a password")
+
+
+@auth_required("session")
+def _require_session() -> None:
+    """Send visitors to the log-in page."""
+
+
+def _check_form() -> ResponseReturnValue | None:
+    """Refuse what can't be read on the pages of accounts, and passwords too long to hash."""
+    if request.blueprint not in ("accounts", "security", "tokens"):
+        return None
+    if any("\0" in value for value in request.values.values()):
+        abort(400, "Remove the control characters.")
     if request.blueprint != "security":
-        return
+        return None
     g.writes = True  # even on GET: the links in messages confirm addresses. See database.py.
     if request.is_json:
         abort(415, "Send a form. Programs use the API, with a token.")
     for name, value in request.form.items(multi=True):
         if "password" in name and len(value) > MAX_PASSWORD_LENGTH:
             abort(413, f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
+    try:
+        urlsplit(request.values.get("next", ""))
+    except ValueError as error:
+        abort(400, f"The address of the next page can't be read: {error}.")
+    if request.endpoint in TAKE_TIME and request.method == "POST":
+        _take_time()
+    # The owner of the new address may be somebody else, who must not give it to this account.
+    return _require_session() if request.endpoint == "security.change_email_confirm" else None
 
 
 def _retry_request(error: IntegrityError) -> ResponseReturnValue:
@@ -86,6 +147,12 @@ def _add_headers(response: Response) -> Response:
     """Keep personal pages out of shared caches, and allow the QR code for authenticator apps."""
     if "account_id" in g or "session_key" in g:
         response.cache_control.private = True
+    is_form = request.endpoint == "security.login" and request.method == "POST"
+    if is_form and response.status_code == 200:  # the form is shown again
+        log.warning("Failed to log in")
+    if "needs_password" in g:
+        flash("Now choose a password.")
+        response.location = generate_reset_link(g.needs_password)[0]  # type: ignore[no-untyped-call]
     if request.blueprint == "security":
         response.headers["Content-Security-Policy"] = f"{CONTENT_POLICY}; img-src 'self' data:"
     return response

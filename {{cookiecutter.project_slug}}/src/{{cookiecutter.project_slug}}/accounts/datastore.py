@@ -4,12 +4,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import flask_security
-from flask import has_request_context
+from flask import current_app, has_request_context
 from flask_security import SQLAlchemyUserDatastore, UserMixin
+from zxcvbn import zxcvbn
 
 from ..database import db
 
 ROLES = ("administrator",)
+# Of 4: more than 10^8 guesses. https://github.com/dwolfhub/zxcvbn-python
+MIN_SCORE = 3
 
 
 class Datastore(SQLAlchemyUserDatastore):
@@ -25,7 +28,7 @@ class Datastore(SQLAlchemyUserDatastore):
         """Return the account with this attribute. If there is none, Flask-Security hashes next."""
         account = super().find_user(case_insensitive, **attribute)
         if account is None:
-            _release_transaction()
+            release_transaction()
         return account
 
     def create_user(self, **values: Any) -> UserMixin:
@@ -45,15 +48,31 @@ class Datastore(SQLAlchemyUserDatastore):
 
 
 class PasswordUtil(flask_security.PasswordUtil):
-    """Prepare passwords for hashing."""
+    """Refuse passwords that can be guessed, and prepare others for hashing."""
+
+    def validate(
+        self, password: str, is_register: bool, **kwargs: Any
+    ) -> tuple[list[str] | None, str]:
+        """Return why a password can't be used, if so, and its normal form.
+
+        The lists of zxcvbn have the passwords that leaked most often, words and names. It finds
+        them with changed letters, too, in sequences, and beside patterns of the keyboard.
+        """
+        messages, normal = super().validate(password, is_register, **kwargs)
+        account = kwargs.get("user")
+        email = str(account.email if account else kwargs.get("email"))
+        known = [email, email.partition("@")[0], current_app.config["PROJECT_NAME"]]
+        if not messages and zxcvbn(normal[:72], known)["score"] < MIN_SCORE:
+            messages = ["This password is too common. Add words that have nothing to do with it."]
+        return messages, normal
 
     def normalize(self, password: str) -> str:
         """Normalize a password before it is hashed."""
-        _release_transaction()
+        release_transaction()
         return super().normalize(password)
 
 
-def _release_transaction() -> None:
+def release_transaction() -> None:
     """End the transaction before a password is hashed: on SQLite, it would block other writers."""
     if not (db.session.new or db.session.dirty):
         db.session.commit()

@@ -1,53 +1,81 @@
 """Limits on attempts to log in, and on messages that are sent to others."""
 
-from typing import Any, cast
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from typing import cast
 
 from flask import Blueprint, Flask, request, session
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_security import current_user, uia_email_mapper
 
 # https://flask-limiter.readthedocs.io/en/stable/#rate-limit-string-notation
-PER_ADDRESS = "20 per minute; 200 per hour"  # of the network
+PER_NETWORK = "20 per minute; 200 per hour"
 PER_ACCOUNT = "10 per minute; 50 per hour"
 
-LIMITED_ENDPOINTS = {
-    # They check a password or a code.
-    "security.change_password",
+# They are for the account of the address in the form.
+BY_ADDRESS = {
+    "security.forgot_password",
     "security.login",
-    "security.mf_recovery",
+    "security.register",
+    "security.send_confirmation",
+}
+# They check a password, or send a message.
+PASSWORDS = BY_ADDRESS | {
+    "security.change_email",
+    "security.change_password",
     "security.reset_password",
-    "security.two_factor_setup_validate",
-    "security.two_factor_token_validation",
     "security.verify",
     "security.wan_signin_response",
     "security.wan_verify_response",
-    # They send a message.
-    "security.change_email",
-    "security.forgot_password",
-    "security.register",
-    "security.send_confirmation",
+}
+# They check a code, which is asked for after the password: guesses of that don't count here.
+CODES = {
+    "security.mf_recovery",
     "security.two_factor_rescue",
+    "security.two_factor_setup_validate",
+    "security.two_factor_token_validation",
 }
 
 
 def init_app(app: Flask) -> None:
     """Limit the pages of Flask-Security: https://flask-limiter.readthedocs.io/en/stable/recipes.html."""
-    limiter = Limiter(get_remote_address, app=app)
-    options: dict[str, Any] = {
-        "methods": ["POST"],
-        "error_message": "Too many attempts. Try again later.",
-        "exempt_when": lambda: request.endpoint not in LIMITED_ENDPOINTS,
-    }
+    limiter = Limiter(get_network, app=app)
     blueprint = cast(Blueprint, app.blueprints["security"])
-    limiter.shared_limit(PER_ADDRESS, "network", **options)(blueprint)
-    limiter.shared_limit(PER_ACCOUNT, "account", key_func=_rate_limit_key, **options)(blueprint)
+
+    def limit(scope: str, times: str, endpoints: set[str], key: Callable[[], str]) -> None:
+        limiter.shared_limit(
+            times,
+            scope,
+            key_func=key,
+            methods=["POST"],
+            error_message="Too many attempts. Try again later.",
+            exempt_when=lambda: request.endpoint not in endpoints,
+        )(blueprint)
+
+    limit("network", PER_NETWORK, PASSWORDS | CODES, get_network)
+    limit("account", PER_ACCOUNT, PASSWORDS, get_account)
+    limit("code", PER_ACCOUNT, CODES, get_account)
 
 
-def _rate_limit_key() -> str:
+def get_network() -> str:
+    """Return the address of the client, without its port; of IPv6, the network of a customer."""
+    text = (request.remote_addr or "")[:64]
+    host = text.partition(":")[0] if text.count(":") == 1 else text.partition("]")[0].lstrip("[")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or f"{int(address) >> 64:x}/64")
+    return str(address)
+
+
+def get_account() -> str:
     """Return the account that a request is for, whether it exists or not."""
-    if email := request.form.get("email"):
-        return uia_email_mapper(email) or email
-    if current_user.is_authenticated:
-        return f"account {current_user.id}"
-    return session.get("tf_user_id") or get_remote_address()
+    if request.endpoint in BY_ADDRESS:
+        email: str | None = uia_email_mapper(request.form.get("email", "")[:320])
+    elif current_user.is_authenticated:
+        email = current_user.email
+    else:
+        email = session.get("tf_user_id")
+    return email or get_network()

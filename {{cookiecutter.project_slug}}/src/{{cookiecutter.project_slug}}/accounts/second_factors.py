@@ -4,6 +4,7 @@ from typing import Any
 
 import flask_security
 from flask_security import UserMixin
+from passlib.totp import TOTP, AppWallet
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
     ResidentKeyRequirement,
@@ -11,10 +12,21 @@ from webauthn.helpers.structs import (
 )
 
 from ..database import db
+from .events import notify
 
 
 class Totp(flask_security.Totp):
     """Check the codes of authenticator apps, each once: https://www.rfc-editor.org/rfc/rfc6238."""
+
+    def __init__(self, secrets: dict[str, str], issuer: str) -> None:
+        super().__init__(secrets, issuer)
+        wallet = AppWallet(secrets, default_tag=next(iter(secrets)))
+        self._newest = TOTP.using(issuer=issuer, wallet=wallet)
+
+    def generate_totp_secret(self) -> str:
+        """Create the secret of an account, encrypted by the newest of our secrets."""
+        secret: str = self._newest.new().to_json(encrypt=True)
+        return secret
 
     def get_last_counter(self, user: Any) -> int | None:  # noqa: ANN401
         """Return the number of the last code that was accepted."""
@@ -34,6 +46,11 @@ class RecoveryCodesUtil(flask_security.MfRecoveryCodesUtil):
         """Return whether a code is one of those that are left."""
         _lock(user)
         return super().check_recovery_code(user, code)
+
+    def create_recovery_codes(self, user: UserMixin) -> list[str]:
+        """Create new codes, and tell the owner of the account."""
+        notify(user, "New recovery codes were made.")
+        return super().create_recovery_codes(user)
 
 
 class PasskeyUtil(flask_security.WebauthnUtil):

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from flask import Flask, g, session
 from flask_login import LoginManager, user_logged_in, user_logged_out
 from flask_security.utils import set_request_attr
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
 
 from ..database import db
@@ -25,6 +26,8 @@ def init_app(app: Flask, login_manager: LoginManager) -> None:
 
 def load_account(key: str) -> Account | None:
     """Return the account of a session that has not ended."""
+    if "database_failed" in g:
+        return None  # the page that says so asks again
     query = (
         select(Account)
         .options(joinedload(Account.roles))
@@ -32,11 +35,15 @@ def load_account(key: str) -> Account | None:
         .where(Session.key == key, Session.began_at > datetime.now(UTC) - SESSION_LIFETIME)
         .where(Session.fs_uniquifier == Account.fs_uniquifier, Account.active)
     )
-    account: Account | None = db.session.scalar(query)
+    try:
+        account: Account | None = db.session.scalar(query)
+    except SQLAlchemyError:
+        g.database_failed = True
+        raise
     if account is None:
         session.pop("is_logged_in", None)
         return None
-    session.setdefault("is_logged_in", True)
+    session["is_logged_in"] = True  # this renews the cookie, which lasts for IDLE_TIME
     g.session_key = key
     # As Flask-Security's own loader does, for `auth_required`.
     set_request_attr("fs_authn_via", "session")
@@ -65,6 +72,12 @@ def end_others(account: Account) -> None:
     others = delete(Session).where(Session.account_id == account.id, Session.key != g.session_key)
     db.session.execute(others)
     db.session.commit()
+
+
+def keep_current(account: Account) -> None:
+    """Keep the session of this request, though all others end with the old `fs_uniquifier`."""
+    current = update(Session).where(Session.key == g.session_key)
+    db.session.execute(current.values(fs_uniquifier=account.fs_uniquifier))
 
 
 def _delete_expired(app: Flask, user: Account) -> None:

@@ -10,8 +10,9 @@ from flask_security import uia_email_mapper
 
 MAX_PASSWORD_LENGTH = 200  # characters
 SESSION_LIFETIME = timedelta(days=30)  # then people have to log in again
+IDLE_TIME = timedelta(hours=12)  # after which they do, too, unless they chose to stay logged in
 # How long ago people may have proved who they are when they change what can't be undone.
-FRESHNESS = timedelta(minutes=60)
+FRESHNESS = timedelta(minutes=10)
 
 LOGIN_FAILED = (
     "The address or the password is wrong, or the account is closed or has not been confirmed."
@@ -21,12 +22,16 @@ INVALID_LINK = "This link is invalid or too old, or has been used. Ask for a new
 
 def get_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings, given those of the environment."""
-    secret = config["TOTP_SECRET"] or config["SECRET_KEY"]
+    secrets = [config["TOTP_SECRET"] or config["SECRET_KEY"], *config["TOTP_SECRET_FALLBACKS"]]
+    secrets += [config["SECRET_KEY"], *config["SECRET_KEY_FALLBACKS"]]
+    digests = {secret: hashlib.sha256(secret.encode()).digest() for secret in secrets}
+    prefix = "__Host-" if config["SESSION_COOKIE_SECURE"] else ""
     return {
         # https://flask-security.readthedocs.io/en/stable/configuration.html
         "SECURITY_URL_PREFIX": "/accounts",
         "SECURITY_CONFIRMABLE": True,
         "SECURITY_RECOVERABLE": True,
+        "SECURITY_RESET_PASSWORD_WITHIN": timedelta(days=1),
         "SECURITY_CHANGEABLE": True,
         "SECURITY_CHANGE_EMAIL": True,
         "SECURITY_POST_CHANGE_VIEW": "accounts.index",
@@ -56,16 +61,20 @@ def get_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "SECURITY_TWO_FACTOR_RESCUE_EMAIL": False,
         "SECURITY_TWO_FACTOR_RESCUE_MAIL": config["MAIL_FROM"],
         "SECURITY_TOTP_ISSUER": config["PROJECT_NAME"],
-        "SECURITY_TOTP_SECRETS": {"1": secret},
+        # The first one encrypts. "1" was the name of the only one in former releases.
+        "SECURITY_TOTP_SECRETS": {digests[secret].hex(): secret for secret in secrets}
+        | {"1": [secrets[0], *config["TOTP_SECRET_FALLBACKS"]][-1]},
         "SECURITY_MULTI_FACTOR_RECOVERY_CODES": config["SECURITY_TWO_FACTOR"],
         "SECURITY_MULTI_FACTOR_RECOVERY_CODES_KEYS": [
-            base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest())
+            base64.urlsafe_b64encode(digest) for digest in digests.values()
         ],
         # Passkeys
         "SECURITY_WAN_ALLOW_USER_HINTS": False,
         "SECURITY_WAN_RP_NAME": config["PROJECT_NAME"],
         # https://flask-login.readthedocs.io/en/latest/#session-protection
         "SESSION_PROTECTION": None,  # the address of a phone changes
+        "PERMANENT_SESSION_LIFETIME": IDLE_TIME,
+        "REMEMBER_COOKIE_NAME": f"{prefix}remember_token",
         "REMEMBER_COOKIE_DURATION": SESSION_LIFETIME,
         "REMEMBER_COOKIE_SAMESITE": config["SESSION_COOKIE_SAMESITE"],
         "REMEMBER_COOKIE_SECURE": config["SESSION_COOKIE_SECURE"],
@@ -73,4 +82,7 @@ def get_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "RATELIMIT_HEADERS_ENABLED": True,
         "RATELIMIT_SWALLOW_ERRORS": True,
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,  # while Redis is unavailable
+        "RATELIMIT_STORAGE_OPTIONS": dict.fromkeys(
+            ("socket_connect_timeout", "socket_timeout"), 0.3
+        ),
     }

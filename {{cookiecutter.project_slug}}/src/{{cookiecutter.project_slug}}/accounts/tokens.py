@@ -5,9 +5,9 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, abort, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_security import auth_required, current_user
+from flask_security import auth_required, current_user, password_reset
 from flask_wtf import FlaskForm
 from sqlalchemy import ForeignKey, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
@@ -16,6 +16,7 @@ from wtforms import StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
 from ..database import db
+from .events import notify
 from .models import Account
 from .settings import FRESHNESS
 
@@ -57,6 +58,12 @@ class TokenForm(FlaskForm):
     )
 
 
+def init_app(app: Flask) -> None:
+    """Add the pages of the tokens."""
+    app.register_blueprint(blueprint)
+    password_reset.connect(_revoke_all, app)
+
+
 @blueprint.route("", methods=["GET", "POST"])
 @auth_required("session", within=lambda: FRESHNESS)
 def index() -> str:
@@ -64,6 +71,7 @@ def index() -> str:
     form, new = TokenForm(), ""
     if form.validate_on_submit():
         new = create_token(current_user, form.name.data or "")
+        notify(current_user, f"The token “{form.name.data}” was created.")
     tokens = list_for(current_user)
     return render_template("accounts/tokens.html", form=form, new=new, tokens=tokens)
 
@@ -75,6 +83,7 @@ def revoke(token_id: int) -> ResponseReturnValue:
     query = delete(Token).where(Token.account_id == current_user.id, Token.id == token_id)
     db.session.execute(query)
     db.session.commit()
+    notify(current_user, "A token was revoked.")
     flash("The token is revoked.")
     return redirect(url_for(".index"))
 
@@ -116,6 +125,11 @@ def require_token() -> None:
             www_authenticate=WWWAuthenticate("bearer"),
         )
     g.account_id = account_id
+
+
+def _revoke_all(app: Flask, user: Account, **options: object) -> None:
+    """Revoke the tokens of an account whose password is reset: somebody else may have them."""
+    db.session.execute(delete(Token).where(Token.account_id == user.id))
 
 
 def _hash(token: str) -> str:

@@ -9,9 +9,9 @@ from flask.views import MethodView
 from marshmallow import Schema, ValidationError, fields, validate
 
 from ..api import Blueprint
-from . import get_note_or_404, new_note, queries, visible_notes
-from .models import MAX_BODY_LENGTH, MAX_ID, MAX_TAGS, Note, Tag
-from .queries import clean_text
+from . import queries
+from .models import MAX_BODY_LENGTH, MAX_ID, MAX_NAME_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH, Note
+from .queries import clean_text, get_note_or_404
 
 # What `clean_text` accepts, for the description: a tag has no commas, which separate tags in forms.
 # In Python alone, `\s` includes \x85, and in JavaScript alone \ufeff: both are named.
@@ -49,10 +49,10 @@ class NoteSchema(Schema):
     """A note."""
 
     id = fields.Integer(dump_only=True, required=True)
-    title = text_field(TITLE, Note.title.type.length, "One line, with a letter.", required=True)
+    title = text_field(TITLE, MAX_TITLE_LENGTH, "One line, with a letter.", required=True)
     body = text_field(LINES, MAX_BODY_LENGTH, "May have more than one line.", load_default="")
     tags = fields.List(
-        text_field(TAG, Tag.name.type.length, "A word, without commas."),
+        text_field(TAG, MAX_NAME_LENGTH, "A word, without commas."),
         attribute="tag_names",
         validate=validate.Length(max=MAX_TAGS),
         load_default=list,
@@ -72,7 +72,7 @@ class NotesQuerySchema(Schema):
     """The parameters of the list of notes."""
 
     search = text_field(LINE, 200, "A text in the title or the body.", data_key="q")
-    tag = text_field(LINE, Tag.name.type.length, "A tag of the notes.")
+    tag = text_field(LINE, MAX_NAME_LENGTH, "A tag of the notes.")
     # Only notes older than the one with this id.
     before = fields.Integer(pre_load=check_digits, validate=validate.Range(1, MAX_ID))
     limit = fields.Integer(pre_load=check_digits, validate=validate.Range(1, 100), load_default=20)
@@ -84,7 +84,7 @@ class NotesQuerySchema(Schema):
 def index(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """List the notes, the newest first."""
     limit = query["limit"]
-    notes = queries.list_notes(visible_notes(), **query | {"limit": limit + 1})
+    notes = queries.list_notes(**query | {"limit": limit + 1})
     if len(notes) <= limit:
         return {"items": notes, "next": None}, {}
     path = url_for(".index", **request.args.to_dict() | {"before": notes[limit - 1].id})
@@ -97,7 +97,7 @@ def index(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 @blueprint.response(201, NoteSchema, headers={"Location": {"schema": {"type": "string"}}})
 def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
     """Create a note."""
-    queries.save_note(note := new_note(), **values)
+    queries.save_note(note := Note(), **values)
     return note, {"Location": url_for(".note", note_id=note.id)}
 
 

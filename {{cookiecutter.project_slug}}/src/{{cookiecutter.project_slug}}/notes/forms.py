@@ -6,7 +6,7 @@ from flask_wtf import FlaskForm
 from wtforms import HiddenField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, ValidationError
 
-from .models import MAX_BODY_LENGTH, MAX_TAGS, Note, Tag
+from .models import MAX_BODY_LENGTH, MAX_NAME_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH
 from .queries import clean_text
 
 clean_lines = partial(clean_text, multiline=True)
@@ -19,13 +19,13 @@ def split_tags(text: str | None) -> list[str]:
 
 
 class NoteForm(FlaskForm):
-    title = StringField("Title", [DataRequired(), Length(max=Note.title.type.length)], [clean_text])
+    title = StringField("Title", [DataRequired(), Length(max=MAX_TITLE_LENGTH)], [clean_text])
     body = TextAreaField("Text", [Length(max=MAX_BODY_LENGTH)], [clean_lines])
     tags = StringField("Tags", filters=[clean_text], description="Separated by commas")
     version = HiddenField()  # that the visitor has seen
 
     def validate_tags(self, field: StringField) -> None:
-        names, max_length = split_tags(field.data), Tag.name.type.length
+        names, max_length = split_tags(field.data), MAX_NAME_LENGTH
         if any(len(name) > max_length for name in names):
             raise ValidationError(f"A tag has at most {max_length} characters.")
         if len(names) > MAX_TAGS:

@@ -3,12 +3,15 @@
 from datetime import datetime
 from typing import ClassVar
 
+{% if cookiecutter.accounts == "yes" -%}
+from flask import g
+{% endif -%}
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..database import db
 
-MAX_BODY_LENGTH = 10_000  # characters; on MySQL, a TEXT holds 65,535 bytes
+MAX_TEXT_LENGTH = 10_000  # characters; on MySQL, a TEXT holds 65,535 bytes
 MAX_TAGS = 20  # of a note
 MAX_ID = 2**31 - 1  # of an INTEGER column
 # Not title <> '': to newer MySQL and MariaDB, a title of invisible characters equals ''.
@@ -34,7 +37,9 @@ class Note(db.Model):
     # So that no change is lost: https://docs.sqlalchemy.org/en/21/orm/versioning.html
     version: Mapped[int] = mapped_column(server_default="1")
 {%- if cookiecutter.accounts == "yes" %}
-    owner_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+    owner_id: Mapped[int] = mapped_column(
+        ForeignKey("account.id", ondelete="CASCADE"), default=lambda: g.account_id
+    )
 
     __table_args__ = (
         NOT_EMPTY,
@@ -65,3 +70,8 @@ class Tag(db.Model):
     name: Mapped[str] = mapped_column(String(50), unique=True)
 
     notes: Mapped[list[Note]] = relationship(secondary=note_tag, back_populates="tags")
+
+
+MAX_TITLE_LENGTH = Note.title.type.length or MAX_TEXT_LENGTH
+MAX_BODY_LENGTH = Note.body.type.length or MAX_TEXT_LENGTH
+MAX_NAME_LENGTH = Tag.name.type.length or MAX_TEXT_LENGTH

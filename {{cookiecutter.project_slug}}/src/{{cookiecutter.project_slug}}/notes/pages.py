@@ -3,9 +3,10 @@
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from . import get_note_or_404, new_note, queries, visible_notes
+from . import queries
 from .forms import NoteForm, split_tags
 from .models import MAX_ID, Note
+from .queries import get_note_or_404
 
 PER_PAGE = 20
 ONE_NOTE = f"/<int(max={MAX_ID}):note_id>"
@@ -21,7 +22,7 @@ def index() -> str:
         abort(400, str(error))
     before = request.args.get("before", type=int)
     oldest = before and max(0, min(before, MAX_ID))
-    notes = queries.list_notes(visible_notes(), search, tag, before=oldest, limit=PER_PAGE + 1)
+    notes = queries.list_notes(search, tag, before=oldest, limit=PER_PAGE + 1)
     return render_template(
         "notes/index.html",
         notes=notes[:PER_PAGE],
@@ -36,7 +37,7 @@ def index() -> str:
 def create() -> ResponseReturnValue:
     form = NoteForm()
     if form.validate_on_submit():
-        return _save(new_note(), form)
+        return _save(Note(), form)
     return _show_form(form)
 
 

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 
+{% if cookiecutter.accounts == "yes" -%}
+from flask import g
+{% endif -%}
 from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import flag_modified
@@ -13,12 +16,28 @@ from .models import Note, Tag, note_tag
 # PostgreSQL stores no NUL, and no database half of a surrogate pair; the others only confuse.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
+{% if cookiecutter.accounts == "yes" %}
+def visible_notes() -> Select[Note]:
+    """Return the query for the notes of the account that makes the request."""
+    return select(Note).where(Note.owner_id == g.account_id)
+{% else %}
+def visible_notes() -> Select[Note]:
+    """Return the query for the notes that a request may see."""
+    return select(Note)
+{% endif %}
+
+def get_note_or_404(note_id: int) -> Note:
+    """Return the note, or raise NotFound if the request may not see it."""
+    query = visible_notes().where(Note.id == note_id)
+    note: Note = db.one_or_404(query, description=f"There is no note {note_id}.")
+    return note
+
 
 def list_notes(
-    notes: Select[Note], search: str = "", tag: str = "", before: int | None = None, limit: int = 20
+    search: str = "", tag: str = "", before: int | None = None, limit: int = 20
 ) -> Sequence[Note]:
     """Return the newest notes with the text and the tag, older than the one with the id `before`."""
-    newest = Note.id.desc()
+    notes, newest = visible_notes(), Note.id.desc()
     if before is not None:
         notes = notes.where(Note.id < before)
     if search:
