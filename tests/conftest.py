@@ -233,11 +233,11 @@ def commands_printed_by(output: str) -> list[str]:
     return [line.partition("  #")[0].strip() for line in last.splitlines() if line.strip()]
 
 
-def at_the_prompt(user: User) -> pexpect.spawn[str]:
+def at_the_prompt(user: User, *arguments: str) -> pexpect.spawn[str]:
     """Start cookiecutter in a terminal."""
     return pexpect.spawn(
         "cookiecutter",
-        [str(TEMPLATE)],
+        [str(TEMPLATE), *arguments],
         cwd=str(user.folder),
         env=user.env | {"TERM": "dumb", "COLUMNS": "200", "LINES": "50"},
         encoding="utf-8",
