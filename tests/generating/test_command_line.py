@@ -396,19 +396,106 @@ def test_what_leads_elsewhere_in_the_environment_is_not_followed(
     user: User, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
+    before = len(user.env)
     user.env |= {
         "DATABASE_URL": f"sqlite:///{elsewhere}",
         "FLASK_APP": "nothing",
         "VIRTUAL_ENV": str(elsewhere),
         "PYTHONPATH": str(elsewhere),
         "GIT_DIR": str(elsewhere),
+        "LOG_LEVEL": "nonsense",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONWARNINGS": "error",
+        "UV_FROZEN": "1",
+        "UV_LOCKED": "1",
+        "UV_NO_DEV": "1",
+        "UV_NO_EDITABLE": "1",
+        "UV_PROJECT": str(elsewhere),
+        "UV_PROJECT_ENVIRONMENT": str(elsewhere),
+        "UV_WORKING_DIR": str(elsewhere),
     }
+    given = len(user.env) - before
     project = user.project()
 
     assert (project.path / "instance" / "my_app.db").exists()
     assert (project.path / ".git").exists()
+    assert (project.path / "uv.lock").exists()
+    assert (project.path / ".venv" / "bin" / "ruff").exists()
+    assert not list(project.path.glob(".venv/lib/*/site-packages/my_app/__init__.py"))
     assert not elsewhere.exists()
-    report("Odd machines", "an environment that leads elsewhere", "set up, not followed", tries=5)
+    report(
+        "Odd machines", "an environment that leads elsewhere", "set up, not followed", tries=given
+    )
+
+
+GIT_SETTINGS = """
+[core]
+    hooksPath = {hooks}
+    safecrlf = true
+    autocrlf = true
+    excludesFile = {hooks}/ignored
+    attributesFile = {hooks}/attributes
+[init]
+    defaultBranch = trunk
+[commit]
+    gpgSign = true
+[user]
+    name = Ada
+    email = ada@example.org
+"""
+
+
+def test_the_settings_of_git_do_not_change_the_first_commit(user: User, tmp_path: Path) -> None:
+    hooks = {
+        "prepare-commit-msg": "#!/bin/sh\nexit 1\n",
+        "post-commit": "#!/bin/sh\ntouch canary\n",
+    }
+    for name, script in hooks.items():
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "ignored").write_text("*.lock\n.env.example\nmigrations\n")
+    (tmp_path / "attributes").write_text("* filter=none working-tree-encoding=UTF-16\n")
+    (user.home / ".gitconfig").write_text(GIT_SETTINGS.format(hooks=tmp_path))
+    project = user.project()
+
+    assert '✓ git commit -m "Initial commit"' in project.output
+    assert project.succeed("git", "branch", "--show-current") == "trunk\n"
+    committed = project.succeed("git", "ls-files").splitlines()
+    assert {"uv.lock", "migrations/env.py", ".env.example"} <= set(committed)
+    assert not list(user.folder.rglob("canary"))
+    assert b"\r" not in (project.path / "uv.lock").read_bytes()
+
+
+def test_a_first_commit_that_fails_is_explained(user: User, tmp_path: Path) -> None:
+    git = shutil.which("git")
+    script = f'case "$*" in *commit*) echo "fatal: no room" >&2; exit 128;; esac; exec {git} "$@"'
+    (tmp_path / "git").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "git").chmod(0o755)
+    user.env |= IDENTITY | {"PATH": f"{tmp_path}:{user.env['PATH']}"}
+    project = user.project()
+
+    assert "✗ git commit" in project.output
+    assert "fatal: no room\n    Once that is fixed: git add --all && git commit\n" in project.output
+    assert "Done. Next:" in project.output
+
+
+@pytest.mark.thorough
+def test_what_pip_is_told_elsewhere_does_not_keep_it_from_bringing_uv(
+    user: User, tools: Path
+) -> None:
+    subprocess.run([tools / "python3", "-m", "venv", user.folder / "venv"], check=True)
+    user.env["PATH"] = f"{user.folder / 'venv' / 'bin'}:{tools}"
+    assert user.run("pip", "install", "--quiet", "cookiecutter").returncode == 0
+    config = user.home / ".config" / "pip" / "pip.conf"
+    config.parent.mkdir(parents=True)
+    config.write_text(
+        "[global]\nuser = true\nrequire-virtualenv = true\n[install]\ndry-run = true\n"
+    )
+    user.env |= {"PIP_USER": "1", "PIP_DRY_RUN": "1", "PIP_NO_DEPS": "1"}
+
+    done = user.cookiecutter("--no-input")
+
+    assert "✓ flask db check" in done.stdout, done.stdout
 
 
 @pytest.mark.thorough
