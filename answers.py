@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import keyword
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -32,11 +33,26 @@ WINDOWS_DEVICES = frozenset(
     ["aux", "con", "nul", "prn"]
     + [f"{device}{number}" for device in ("com", "lpt") for number in range(10)]
 )
-INTERFACES = ("pages+api", "pages", "api")
-CI = ("github", "gitlab", "none")
-LICENSES = ("MIT", "BSD-3-Clause", "Apache-2.0", "none")
-YES = ("yes", "y", "true", "t", "1", "on")
-NO = ("no", "n", "false", "f", "0", "off")
+# Each choice, and other words for it, of which only the letters and digits count.
+Choices = Mapping[str, str]
+INTERFACES: Choices = {
+    "pages+api": "both all apipages pagesandapi apiandpages",
+    "pages": "html web website pagesonly",
+    "api": "rest restapi json apionly",
+}
+CI: Choices = {
+    "github": "githubactions githubcom actions",
+    "gitlab": "gitlabci gitlabcicd gitlabcom",
+    "none": "no n nothing off false 0",
+}
+LICENSES: Choices = {
+    "MIT": "mitlicense themitlicense expat",
+    "BSD-3-Clause": "bsd bsd3 bsdlicense bsd3clauselicense newbsd",
+    "Apache-2.0": "apache apache2 apachelicense apachelicense2 apachelicense20",
+    "none": "no n nothing proprietary off false 0",
+}
+YES_OR_NO: Choices = {"yes": "y true t 1 on yeah yep ok", "no": "n false f 0 off nope none"}
+CHOICES = ("interface", "accounts", "ci", "license", "set_up_now")
 DONE = "done"  # recorded as set_up_now: the project has been made
 MAX_SLUG_LENGTH = 50  # characters; a path on Windows has 260 in all
 MAX_TEXT_LENGTH = 200
@@ -51,15 +67,29 @@ class PublicUri(str):
 
     Attributes:
         full: The address with its password.
+        is_tested: Whether this template's tests run on such a database.
     """
 
     full: str
+    is_tested: bool
 
     @classmethod
     def from_uri(cls, uri: database_uri.DatabaseUri) -> PublicUri:
         self = cls(uri.public)
-        self.full = uri.full
+        self.full, self.is_tested = uri.full, uri.is_tested
         return self
+
+
+class Refusal(SystemExit):
+    """An answer can't be used: cookiecutter and cruft print the message and exit with 1.
+
+    Attributes:
+        questions: What to ask again.
+    """
+
+    def __init__(self, message: str, *questions: str) -> None:
+        super().__init__(f"Error: {message}")
+        self.questions = questions
 
 
 def check(context: dict[str, Any], question: str) -> str:
@@ -69,29 +99,47 @@ def check(context: dict[str, Any], question: str) -> str:
         The value of the private variable that calls this: the answer to set_up_now, else nothing.
 
     Raises:
-        SystemExit: The answer can't be used. Cookiecutter and cruft print its message and exit with 1.
+        Refusal: The answer can't be used.
     """
-    answer = context.get(question)  # a mapping in a user's configuration is missing here
+    if question not in context:
+        return ""  # a replay asks new questions alone; check_all checks all answers
+    answer = context[question]
     try:
-        context[question] = CHECKS[question](answer)
+        if question == "database_uri" and isinstance(answer, str):
+            answer = database_uri.complete(answer, context.get("project_slug", "my_app"))
+        recorded = CHECKS[question](answer)
     except InvalidAnswer as error:
-        raise SystemExit(f"Error: {question} {abbreviate(answer)} {error}") from None
+        raise Refusal(f"{question} {abbreviate(answer)} {error}", question) from None
     except database_uri.InvalidUri as error:
-        raise SystemExit(f"Error: {question} {error}") from None
+        raise Refusal(f"{question} {error}", question) from None
+    context[question] = recorded
     if question == "database_uri":  # set here, because a variable of cookiecutter.json can be given
-        context["__driver"] = context[question].partition(":")[0]
+        context["__driver"] = recorded.partition(":")[0]
         context["__database"] = context["__driver"].partition("+")[0]
-    if question == "accounts" and context["accounts"] == "yes" and context["interface"] == "api":
-        raise SystemExit(
-            "Error: accounts 'yes' needs pages to log in on: answer pages or pages+api to interface."
+    if question == "accounts" and recorded == "yes" and context.get("interface") == "api":
+        raise Refusal(
+            "accounts 'yes' needs pages to log in on: answer pages or pages+api to interface.",
+            "interface",
+            "accounts",
         )
     if question != "set_up_now":
         return ""
-    set_up_now: str = context[question]
     # When cruft makes the project again, to compare two versions of the template, it passes on the
     # recorded answers, but no private variable. `cookiecutter --replay` passes on both.
     context[question] = DONE
-    return set_up_now
+    return recorded
+
+
+def notes_on(question: str, answer: object, recorded: str) -> Iterator[str]:
+    """Return what to say about an answer that is taken: how it is understood, and what is not tested."""
+    given = str(answer).strip().lower()
+    dialect = recorded.partition(":")[0].partition("+")[0]
+    if (question in CHOICES and given != recorded.lower()) or (
+        question == "database_uri" and not given.startswith(dialect)
+    ):
+        yield f"{question} is {recorded}."
+    if isinstance(recorded, PublicUri) and recorded is not answer and not recorded.is_tested:
+        yield f"{recorded.partition(':')[0]} is accepted, but not tested with this template."
 
 
 def abbreviate(answer: object) -> str:
@@ -103,7 +151,8 @@ def abbreviate(answer: object) -> str:
 def check_text(answer: object) -> str:
     if not isinstance(answer, str):
         raise InvalidAnswer("is not text: put it in quotes.")
-    if not answer.strip():
+    answer = answer.strip(" ")
+    if not answer:
         raise InvalidAnswer("is empty: type at least one letter.")
     if not answer.isprintable():
         raise InvalidAnswer(
@@ -127,7 +176,7 @@ def check_name(answer: object) -> str:
 
 
 def check_slug(answer: object) -> str:
-    slug = str(answer)
+    slug = str(answer).strip(" ")
     if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", slug, re.ASCII):
         raise InvalidAnswer(
             "is not a package name: start with a letter, go on with a-z, 0-9 and _,"
@@ -145,34 +194,35 @@ def check_slug(answer: object) -> str:
 
 
 def check_email(answer: object) -> str:
-    if not re.fullmatch(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(\.[\w-]+)+", str(answer), re.ASCII):
+    email = str(answer).strip(" ")
+    if not re.fullmatch(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(\.[\w-]+)+", email, re.ASCII):
         raise InvalidAnswer("is not an e-mail address: type one such as you@example.com.")
-    return check_text(answer)
+    return check_text(email)
 
 
 def check_database_uri(answer: object) -> str:
     if isinstance(answer, str) and hasattr(answer, "full"):
         return answer  # checked before
-    uri = database_uri.parse(str(answer))
-    if not uri.is_tested:
-        print(
-            f"Note: {uri.dialect}+{uri.driver} is accepted, but not tested with this template.",
-            file=sys.stderr,
-        )
-    return PublicUri.from_uri(uri)
+    return PublicUri.from_uri(database_uri.parse(str(answer)))
 
 
-def check_choice(choices: Sequence[str], answer: object) -> str:
-    for choice in choices:
-        if choice.lower() == str(answer).lower():
+def check_choice(choices: Choices, answer: object) -> str:
+    given = letters(answer)
+    for choice, words in choices.items():
+        if given in (letters(choice), *words.split()):
             return choice
     raise InvalidAnswer(f"is not one of {', '.join(choices)}.")
 
 
+def letters(answer: object) -> str:
+    """Return the letters and digits of an answer."""
+    return re.sub(r"[\W_]", "", str(answer).lower())
+
+
 def check_yes_or_no(answer: object) -> str:
-    if str(answer).lower() not in YES + NO:
-        raise InvalidAnswer("is neither yes nor no.")
-    return "yes" if str(answer).lower() in YES else "no"
+    with contextlib.suppress(InvalidAnswer):
+        return check_choice(YES_OR_NO, answer)
+    raise InvalidAnswer("is neither yes nor no.")
 
 
 def check_set_up_now(answer: object) -> str:

@@ -63,17 +63,33 @@ def check_writable() -> None:
             )
 
 
-def remove_recorded_password() -> None:
-    """Remove the password of the database from cookiecutter's record of the answers.
+def find_existing(slug: str) -> Path | None:
+    """Return the folder of this name, if cookiecutter would refuse it at the end of the questions."""
+    options = get_options()
+    if not options or options["overwrite_if_exists"] or options["skip_if_file_exists"]:
+        return None
+    folder = Path(options["output_dir"], slug).absolute()
+    return folder if folder.exists() else None
 
-    The record has an answer given as `key=value`, or by a user's configuration, a second time as it
-    was given, which no private variable can change.
+
+def clean_record() -> None:
+    """Remove from cookiecutter's record of the answers what has no place in it.
+
+    That is the password of the database: the record has an answer given as `key=value`, or by a
+    user's configuration, a second time as it was given, which no private variable can change. And
+    it is the names of our filters and files, so that `--replay` takes those of the template as it
+    is then.
     """
     record = read_replay_record()
+    before = json.dumps(record)
     for answers in record.values():
         if has_password(answers):
             answers["database_uri"] = database_uri.parse(answers["database_uri"]).public
-            get_replay_path().write_text(json.dumps(record, indent=2), encoding="utf-8")
+        if isinstance(answers, dict):
+            for name in ("_extensions", "_copy_without_render"):
+                answers.pop(name, None)
+    if json.dumps(record) != before:
+        get_replay_path().write_text(json.dumps(record, indent=2), encoding="utf-8")
 
 
 def warn_of_recorded_password(context: Mapping[str, Any], given: Mapping[str, Any]) -> None:

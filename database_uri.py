@@ -40,10 +40,19 @@ DRIVERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "duckdb": {"": ("duckdb-engine>=0.17",)},
 }
 TESTED = frozenset(["sqlite+pysqlite", "postgresql+psycopg", "mysql+pymysql", "mariadb+pymysql"])
-OTHER_NAMES = {"postgres": "postgresql", "cockroach": "cockroachdb"}
+OTHER_NAMES = {
+    "postgres": "postgresql",
+    "psql": "postgresql",
+    "pg": "postgresql",
+    "cockroach": "cockroachdb",
+    "sqlite3": "sqlite",
+}
 ASYNCHRONOUS = frozenset(
     ["aiomysql", "aioodbc", "aiosqlite", "asyncmy", "asyncpg", "oracledb_async", "psycopg_async"]
 )
+
+# On this machine, the user of a database that has just been installed.
+LOCAL_USERS = {"postgresql": "postgres@", "mysql": "root@", "mariadb": "root@"}
 
 EXAMPLE = "postgresql://user:password@localhost/my_app"
 SECRET = re.compile("pass|pwd|secret|token", re.IGNORECASE)
@@ -53,14 +62,20 @@ TEXT = r"(?:%[0-9A-Fa-f]{2}|[^\s%:/?#\[\]@\"<>\\^`{|}])"
 ADDRESS = re.compile(
     rf"""
     (?: (?P<user> {TEXT}* ) (?: : (?P<password> {TEXT}* ) )? @ )?
-    (?: \[ (?P<ipv6> [0-9A-Fa-f:.]+ ) \] | (?P<host> [^\s%:/?\#\[\]@"<>\\^`{{|}}$]* ) )
+    (?: \[ (?P<ipv6> [0-9A-Fa-f:.]+ ) \] | (?P<host> [^\s%:/?\#\[\]@"<>\\^`{{|}}$,]* ) )
     (?: : (?P<port> [0-9]{{1,5}} ) )?
     (?: / (?P<database> (?: {TEXT} | / )* ) )?
     """,
     re.VERBOSE,
 )
 PATH = re.compile(r"(?:%[0-9A-Fa-f]{2}|[^%?#\"<>^`{|}])*")
-QUERY = re.compile(rf"(?:{TEXT}|[:/?])*")  # SQLAlchemy would take an @ for the end of a password
+# SQLAlchemy would take an @ for the end of a password, and leave out an option without a =.
+QUERY = re.compile(rf"(?:(?:{TEXT}|[:/?])+(?:&|$))*")
+OPTION = re.compile("[^=]+=.*")
+INVALID_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+SEVERAL_HOSTS = (
+    "?host=a,b&port=5432,5432"  # https://www.postgresql.org/docs/current/libpq-connect.html
+)
 
 
 class InvalidUri(ValueError):
@@ -92,6 +107,21 @@ class DatabaseUri:
         return f"{self.dialect}+{self.driver}" in TESTED
 
 
+def complete(answer: str, name: str) -> str:
+    """Return an address for the name of a database system alone, as in postgres; else the answer.
+
+    Args:
+        name: The name of the database.
+    """
+    system = answer.strip().lower()
+    dialect = OTHER_NAMES.get(system, system)
+    if dialect == "sqlite":
+        return f"sqlite:///{name}.db"
+    if dialect in LOCAL_USERS:
+        return f"{dialect}://{LOCAL_USERS[dialect]}localhost/{name}"
+    return answer
+
+
 def parse(answer: str) -> DatabaseUri:
     """Parse an address.
 
@@ -100,17 +130,19 @@ def parse(answer: str) -> DatabaseUri:
     """
     if not answer.isprintable():
         raise InvalidUri("has a line break or an invisible character: type it on one line.")
-    scheme, separator, rest = answer.partition("://")
+    scheme, separator, rest = answer.strip().partition("://")
+    scheme = scheme.lower()
     if not separator:
         raise InvalidUri(
             f"is not the address of a database: type one such as sqlite:///my_app.db or {EXAMPLE}."
         )
     dialect, driver = _dialect_and_driver(scheme)
-    address, question_mark, query = rest.partition("?")
-    if not QUERY.fullmatch(query):
+    if INVALID_ESCAPE.search(rest):
         raise InvalidUri(
-            "has a special character after the ?: quote it, as %20 for a space or %40 for @."
+            "has a % that no two hexadecimal digits follow: quote a percent sign as %25."
         )
+    address, question_mark, query = rest.partition("?")
+    _check_query(query)
     if dialect in ("sqlite", "duckdb"):
         _check_path(address)
         public_address = address
@@ -150,27 +182,37 @@ def _dialect_and_driver(scheme: str) -> tuple[str, str]:
     return dialect, driver
 
 
+def _check_query(query: str) -> None:
+    if "@" in query:
+        raise InvalidUri(
+            "has an @ after the ?: quote a ? in the user or password as %3F, and an @ in an option as %40."
+        )
+    if not QUERY.fullmatch(query):
+        raise InvalidUri(
+            "has a special character after the ?: quote it, as %20 for a space or %23 for #."
+        )
+    if not all(OPTION.fullmatch(option) for option in query.split("&") if option):
+        raise InvalidUri(
+            "has no name=value after the ?, as ?sslmode=require has: quote a ? in a name as %3F."
+        )
+
+
 def _check_path(address: str) -> None:
     if address and not address.startswith("/"):
         raise InvalidUri(
             "needs three slashes before the name of the file, as in sqlite:///my_app.db."
         )
     if not PATH.fullmatch(address):
-        raise InvalidUri(
-            "has a special character in the name of the file: quote it, as %25 for a percent sign."
-        )
+        raise InvalidUri("has a special character in the name of the file: quote it, as %23 for #.")
 
 
 def _check_address(dialect: str, address: str, query: str) -> str:
     """Return the address without its password."""
     match = ADDRESS.fullmatch(address)
     if not match:
-        raise InvalidUri(
-            "has a special character in the user, password, host or database: quote it, as %40 for @, %3A for"
-            " :, %2F for /, %23 for # and %25 for a percent sign."
-        )
+        raise InvalidUri(_find_wrong_part(dialect, address))
     if match["port"] and not 0 < int(match["port"]) < 65536:
-        raise InvalidUri("has an invalid port: use 1 to 65535.")
+        raise InvalidUri("has an invalid port: use a number from 1 to 65535.")
     if match["ipv6"]:
         try:
             ipaddress.IPv6Address(match["ipv6"])
@@ -185,3 +227,40 @@ def _check_address(dialect: str, address: str, query: str) -> str:
     if match["password"] is None:
         return address
     return address[: match.start("password") - 1] + address[match.end("password") :]
+
+
+def _find_wrong_part(dialect: str, address: str) -> str:
+    """Return what is wrong with an address that ADDRESS doesn't match."""
+    if " " in address:
+        return "has a space: quote it as %20."
+    if "#" in address:
+        return "has a #: quote it as %23."
+    login, at, server = address.rpartition("@")
+    if "@" in login:
+        return "has more than one @: quote those in the user, password or database as %40."
+    if "/" in login:
+        return (
+            "has a / before the @: quote a / in the user or password as %2F,"
+            " and an @ in the name of the database as %40."
+        )
+    if login.count(":") > 1:
+        return "has more than one : before the @: quote those in the user or password as %3A."
+    if at and not re.fullmatch(rf"(?:{TEXT}|:)*", login):
+        return (
+            "has a special character in the user or password: quote it, as %5B for [ or %5C for \\."
+        )
+    server, _, database = server.partition("/")
+    if "," in server:
+        if dialect != "postgresql":
+            return "names more than one host: name one."
+        return f"names more than one host: name them as options, as in postgresql://user:password@/my_app{SEVERAL_HOSTS}."
+    host, colon, port = server.rpartition(":")
+    if "[" in server and not re.fullmatch(r"\[[0-9A-Fa-f:.]+\](:.*)?", server):
+        return "has no IPv6 address in its brackets: write one such as [::1]."
+    if host.count(":") and "[" not in host:
+        return "has more than one : in the host: write an IPv6 address in brackets, as in [::1]."
+    if colon and not re.fullmatch("[0-9]{1,5}", port):
+        return "has an invalid port: a number from 1 to 65535 follows the : of the host, as in @localhost:5432."
+    if not re.fullmatch(rf"(?:{TEXT}|/)*", database):
+        return "has a special character in the name of the database: quote it, as %3A for :."
+    return "has a special character in the host: write its name or number alone."

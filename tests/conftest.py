@@ -238,11 +238,11 @@ def without_times(text: str) -> str:
     return re.sub(r" *\d+\.\d s\b", " 0.0 s", text).strip()
 
 
-def at_the_prompt(user: User) -> pexpect.spawn[str]:
+def at_the_prompt(user: User, *arguments: str) -> pexpect.spawn[str]:
     """Start cookiecutter in a terminal."""
     return pexpect.spawn(
         "cookiecutter",
-        [str(TEMPLATE)],
+        [str(TEMPLATE), *arguments],
         cwd=str(user.folder),
         env=user.env | {"TERM": "dumb", "COLUMNS": "200", "LINES": "50"},
         encoding="utf-8",

@@ -203,3 +203,38 @@ def test_without_uv_and_pip_the_error_says_where_to_get_uv(
         setup.SetUpError, match=r"pip can't install uv \(.*\). Install it yourself: https://"
     ):
         setup.install_packages({})
+
+
+KEPT = """
+    PATH HOME HTTPS_PROXY NO_PROXY SSL_CERT_FILE PGPASSFILE
+    UV UV_DEFAULT_INDEX UV_INDEX_OURS_USERNAME UV_EXTRA_INDEX_URL UV_FIND_LINKS UV_CACHE_DIR UV_OFFLINE
+    UV_HTTP_TIMEOUT UV_INSECURE_HOST UV_NATIVE_TLS UV_SYSTEM_CERTS UV_KEYRING_PROVIDER UV_CONFIG_FILE
+    UV_PYTHON UV_PYTHON_DOWNLOADS UV_MANAGED_PYTHON UV_NO_MANAGED_PYTHON UV_PYTHON_INSTALL_MIRROR
+    PIP_INDEX_URL PIP_NO_INDEX PIP_FIND_LINKS PIP_PROXY PIP_CERT PIP_TRUSTED_HOST PIP_CONFIG_FILE
+    GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL GIT_SSL_CAINFO GIT_CONFIG_GLOBAL PYTHONUTF8 PYTHONIOENCODING
+""".split()
+SCRUBBED = """
+    VIRTUAL_ENV UV_FROZEN UV_LOCKED UV_PROJECT UV_WORKING_DIR UV_NO_DEV UV_NO_GROUP UV_NO_EDITABLE
+    UV_NO_INSTALL_PROJECT UV_NO_SYNC UV_NO_BUILD UV_NO_BINARY UV_SYSTEM_PYTHON UV_PRERELEASE UV_RESOLUTION
+    UV_EXCLUDE_NEWER UV_CONSTRAINT UV_OVERRIDE UV_REQUIRE_HASHES UV_PROJECT_ENVIRONMENT UV_ENV_FILE
+    PIP_USER PIP_DRY_RUN PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_NO_DEPS
+    GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_TEMPLATE_DIR
+    PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONWARNINGS PYTHONOPTIMIZE FLASK_APP FLASK_DEBUG
+    SECRET_KEY DATABASE_URL MAIL_URL HATCH_BUILD_HOOKS_ONLY
+""".split()
+
+
+def test_of_the_environment_the_commands_get_what_is_not_of_another_project(
+    setup: ModuleType, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clone / ".env.example").write_text(EXAMPLE.format(""))
+    monkeypatch.setattr(os, "environ", dict.fromkeys([*KEPT, *SCRUBBED], "x"))
+
+    assert setup.clean_environment() == dict.fromkeys(KEPT, "x")
+
+
+def test_settings_in_another_encoding_are_reported(setup: ModuleType, clone: Path) -> None:
+    (clone / ".env").write_bytes("MAIL_FROM=é@example.org\n".encode("latin-1"))
+
+    with pytest.raises(setup.SetUpError, match=r"^\.env is not UTF-8 text .*: save it as UTF-8\.$"):
+        setup.write_env()

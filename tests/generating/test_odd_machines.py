@@ -185,7 +185,8 @@ def test_what_is_around_is_neither_followed_nor_changed(user: User, tmp_path: Pa
 
     assert others(user.folder) == before
     assert (project.path / "instance" / "my_app.db").exists()
-    assert (project.path / ".venv").exists()
+    assert (user.folder / ".venv").exists()  # of the workspace, where uv run looks for it
+    assert "The project is in a uv workspace" in project.output
     assert not elsewhere.exists()
     works(project)
     report(

@@ -29,8 +29,8 @@ URIS = {
 }
 OPTIONS: dict[str, Sequence[str]] = {
     "database": servers.KINDS,
-    "interface": INTERFACES,
-    "ci": CI,
+    "interface": tuple(INTERFACES),
+    "ci": tuple(CI),
     "accounts": ("no", "yes"),
     "license": ("MIT", "none"),  # the others differ in their text only
 }

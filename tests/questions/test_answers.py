@@ -165,6 +165,55 @@ def test_the_case_of_a_choice_does_not_matter() -> None:
     assert context == {"interface": "api", "ci": "gitlab", "license": "Apache-2.0"}
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "taken"),
+    [
+        ("interface", "both", "pages+api"),
+        ("interface", "Pages and API", "pages+api"),
+        ("interface", " REST ", "api"),
+        ("accounts", "y", "yes"),
+        ("accounts", "False", "no"),
+        ("ci", "GitHub Actions", "github"),
+        ("ci", "GitLab CI/CD", "gitlab"),
+        ("ci", "no", "none"),
+        ("license", "BSD", "BSD-3-Clause"),
+        ("license", "Apache License 2.0", "Apache-2.0"),
+        ("license", "mit license", "MIT"),
+        ("license", "proprietary", "none"),
+        ("database_uri", "postgres", "postgresql+psycopg://postgres@localhost/my_app"),
+        ("database_uri", "postgres://me:hidden@h/d", "postgresql+psycopg://me@h/d"),
+    ],
+)
+def test_other_words_for_an_answer_are_understood_and_shown(
+    question: str, answer: str, taken: str
+) -> None:
+    context = GOOD | {question: answer}
+
+    answers.check(context, question)
+
+    assert context[question] == taken
+    assert [*answers.notes_on(question, answer, context[question])] == [f"{question} is {taken}."]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [*GOOD.items(), ("interface", "API"), ("database_uri", "PostgreSQL://h/d")],
+)
+def test_an_answer_that_is_taken_as_it_is_needs_no_note(question: str, answer: str) -> None:
+    context = GOOD | {question: answer}
+    value = answers.check(context, question)
+
+    assert not [*answers.notes_on(question, answer, value or context[question])]
+
+
+@pytest.mark.parametrize("question", GOOD)
+def test_spaces_around_an_answer_are_left_out(question: str) -> None:
+    plain, spaced = GOOD.copy(), GOOD | {question: f" {GOOD[question]}  "}
+
+    assert answers.check(plain, question) == answers.check(spaced, question)
+    assert plain == spaced
+
+
 @pytest.fixture
 def restored_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(filters.FULL_DATABASE_URI, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -65,6 +66,14 @@ DRIVERS = {
             "cockroachdb+psycopg://u@h:26257/d",
             ("sqlalchemy-cockroachdb>=2.0.3", "psycopg[binary]>=3.3.6"),
         ),
+        (" sqlite:///my_app.db ", "sqlite:///my_app.db", ()),
+        ("SQLite:///My App.db", "sqlite:///My App.db", ()),
+        ("PostgreSQL://U@h/D", "postgresql+psycopg://U@h/D", ("psycopg[binary]>=3.3.6",)),
+        (
+            "postgresql://u@/d?host=a,b&port=5432,5433&target_session_attrs=read-write",
+            "postgresql+psycopg://u@/d?host=a,b&port=5432,5433&target_session_attrs=read-write",
+            ("psycopg[binary]>=3.3.6",),
+        ),
         ("mysql://u:a$b@h/d", "mysql+pymysql://u:a%24b@h/d", ("pymysql[rsa]>=1.2",)),
     ],
 )
@@ -82,21 +91,39 @@ def test_the_driver_is_named_and_its_package_is_known(
         ("", "is not the address of a database"),
         ("my_app.db", "is not the address of a database"),
         ("sqlite://my_app.db", "three slashes"),
-        ("sqlite:///50%.db", "quote it, as %25"),
+        ("sqlite:///50%.db", "as %25"),
+        ("sqlite:///what?.db", "as %3F"),
+        ("sqlite:///a#b.db", "as %23"),
         ("postgresql+asyncpg://h/d", "use postgresql+psycopg://"),
         ("sqlite+aiosqlite:///x.db", "use sqlite+pysqlite://"),
         ("mysql+aiomysql://h/d", "use mysql+pymysql://"),
         ("mongodb://h/d", "names an unknown database"),
-        ("PostgreSQL://h/d", "names an unknown database"),
         ("postgresql+magic://h/d", "use one of postgresql+psycopg"),
-        ("postgresql://u:p@ss@h/d", "quote it, as %40"),
-        ("postgresql://u:p/ss@h/d", "quote it, as %40"),
-        ("postgresql://u:p#ss@h/d", "quote it, as %40"),
-        ("postgresql://u:100%@h/d", "quote it, as %40"),
-        ("postgresql://u:p ss@h/d", "quote it, as %40"),
+        ("postgresql://u:p@ss@h/d", "more than one @"),
+        ("postgresql://u:p/ss@h/d", "as %2F"),
+        ("postgresql://u:p#ss@h/d", "as %23"),
+        ("postgresql://u:p:ss@h/d", "as %3A"),
+        ("postgresql://u:p?ss@h/d", "as %3F"),
+        ("postgresql://u:p?ss@h/d?sslmode=require", "as %3F"),
+        ("postgresql://u:p[ss@h/d", "as %5B"),
+        ("postgresql://u:100%@h/d", "as %25"),
+        ("postgresql://u:p ss@h/d", "as %20"),
+        ("postgresql://h/d:e", "as %3A"),
+        ("postgresql://h/d@e", "as %40"),
+        ("postgresql://h/d?e", "as %3F"),
+        ("postgresql://h/d?e=f&g", "name=value"),
         ("postgresql://h:99999/d", "an invalid port"),
-        ("postgresql://h:port/d", "quote it"),
-        ("postgresql://[nowhere]/d", "quote it"),
+        ("postgresql://h:123456/d", "an invalid port"),
+        ("postgresql://h:/d", "an invalid port"),
+        ("mysql://u:p@h:33o6/d", "an invalid port"),
+        ("mysql://u:p@[::1]:x/d", "an invalid port"),
+        ("postgresql://user:password/d", "an invalid port"),
+        ("postgresql://h$/d", "special character in the host"),
+        ("postgresql://a,b/d", "?host=a,b"),
+        ("postgresql://u:p@a:5432,b:5433/d", "?host=a,b"),
+        ("mysql://a,b/d", "name one"),
+        ("postgresql://::1/d", "in brackets"),
+        ("postgresql://[nowhere]/d", "no IPv6 address"),
         ("postgresql://[::1::2]/d", "no IPv6 address"),
         ("postgresql://h", "no database on it"),
         ("mysql://h/", "no database on it"),
@@ -105,7 +132,7 @@ def test_the_driver_is_named_and_its_package_is_known(
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused_with_the_remedy(answer: str, says: str) -> None:
-    with pytest.raises(database_uri.InvalidUri, match=says.replace("+", r"\+").replace("?", r"\?")):
+    with pytest.raises(database_uri.InvalidUri, match=re.escape(says)):
         database_uri.parse(answer)
 
 
@@ -125,6 +152,22 @@ def test_an_address_that_cannot_be_used_is_refused_with_the_remedy(answer: str, 
 )
 def test_the_recorded_address_has_no_password(answer: str, public: str) -> None:
     assert database_uri.parse(answer).public == public
+
+
+@pytest.mark.parametrize(
+    ("answer", "meant"),
+    [
+        ("sqlite", "sqlite:///shop.db"),
+        ("SQLite3 ", "sqlite:///shop.db"),
+        ("postgres", "postgresql://postgres@localhost/shop"),
+        ("PostgreSQL", "postgresql://postgres@localhost/shop"),
+        ("mysql", "mysql://root@localhost/shop"),
+        ("mariadb", "mariadb://root@localhost/shop"),
+        ("oracle", "oracle"),  # refused, as its address can't be guessed
+    ],
+)
+def test_the_name_of_a_database_system_means_one_on_this_machine(answer: str, meant: str) -> None:
+    assert database_uri.complete(answer, "shop") == meant
 
 
 TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
@@ -189,7 +232,8 @@ def test_an_address_arrives_unchanged_or_is_refused_in_one_line(
 
     arrived = make_url(str(dotenv_values(env)["DATABASE_URL"]))
 
-    typed = make_url(answer)
+    scheme, separator, rest = answer.strip().partition("://")
+    typed = make_url(f"{scheme.lower()}{separator}{rest}")
     assert arrived == typed.set(drivername=DRIVERS.get(typed.drivername, arrived.drivername))
     assert make_url(uri.public).password is None
     assert "$" not in uri.full

@@ -171,6 +171,7 @@ def check_project(project: Path, given: dict[str, str]) -> None:
     contents = {path: path.read_text(encoding="utf-8") for path in text_files(project)}
     for path, content in contents.items():
         parse(path.suffix, content)
+    given = {question: answer.strip(" ") for question, answer in given.items()}
     name = given.get("project_name", "My App")
     description = given.get("description", "A Flask application whose database is migrated.")
     author = {
@@ -296,17 +297,21 @@ Done = subprocess.CompletedProcess[str]
 
 
 def typed(user: User, given: dict[str, str], template: Path) -> Done:
-    terminal = at_the_prompt(user)
+    terminal, error = at_the_prompt(user), ""
     for number, question in enumerate(QUESTIONS, start=1):
         terminal.expect_exact(f"[{number}/{len(QUESTIONS)}] ")
         terminal.expect_exact("): ")
         terminal.sendline(given.get(question, "no" if question == "set_up_now" else ""))
         if given.get(question) in REFUSED.values():
+            terminal.expect_exact("Error: ")
+            terminal.expect(r"\r\n +\[")  # the question again
+            error = f"Error: {terminal.before}\n"
+            terminal.expect_exact("): ")
+            terminal.sendintr()
             break
     terminal.expect(pexpect.EOF)
     terminal.close()
-    said = str(terminal.before).partition("\r\n")[2].replace("\r", "")
-    return Done(["cookiecutter"], terminal.exitstatus or 0, said)
+    return Done(["cookiecutter"], terminal.exitstatus or 0, error)
 
 
 def as_arguments(user: User, given: dict[str, str], template: Path) -> Done:
@@ -390,6 +395,8 @@ def test_typed_bytes_that_are_not_text_are_refused(user: User) -> None:
     terminal.expect_exact(
         "Error: project_name 'A\\udcff' has a line break or an invisible character"
     )
+    terminal.expect_exact("): ")
+    terminal.sendintr()
     terminal.expect(pexpect.EOF)
 
     assert "Traceback" not in str(terminal.before)

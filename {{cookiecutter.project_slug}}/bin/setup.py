@@ -34,11 +34,22 @@ DATABASE_IS_MISSING = 3  # the exit code of setup_database.py
 MAX_MESSAGE_LENGTH = 600  # characters
 INSTALL_UV = "https://docs.astral.sh/uv/getting-started/installation/"
 
-# Variables of the caller that would lead uv, Flask, git or the application away from this project.
-SCRUBBED_ENV = re.compile(
-    "VIRTUAL_ENV|PYTHONPATH|PYTHONHOME|DATABASE_URL|MIGRATION_DATABASE_URL|SECRET_KEY|FLASK_.*"
-    "|GIT_(DIR|WORK_TREE|INDEX_FILE)"
+# Variables of the caller that lead uv, pip, git, Flask or Python away from this project, except those
+# that say where to find packages and Pythons, who commits, and how to print.
+SCRUBBED_ENV = re.compile("VIRTUAL_ENV|(FLASK|GIT|HATCH|PIP|UV)_.*|PYTHON.*")
+KEPT_ENV = re.compile(
+    "(PIP|UV)_.*(CACHE|CERT|CONCURRENT|CONFIG|CREDENTIALS|ENDPOINT|FIND_LINKS|HOST|HTTP|INDEX|KEYRING"
+    "|LINK_MODE|MIRROR|OFFLINE|PROXY|RETRIES|TIMEOUT|TLS).*|UV_(NO_)?(MANAGED_)?PYTHON.*"
+    "|GIT_(AUTHOR|CEILING|COMMITTER|CONFIG|EXEC|SSH|SSL).*"
+    "|PYTHON(DONTWRITEBYTECODE|IOENCODING|PYCACHEPREFIX|UNBUFFERED|UTF8)"
 )
+# Against what pip's configuration files may say.
+PIP_ENV = {"PIP_DRY_RUN": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
+# Against what git's configuration may say: hooks, ignored files and filters of other projects.
+GIT_OPTIONS = [
+    *("-c", "core.hooksPath=no-hooks", "-c", "core.excludesFile=", "-c", "core.attributesFile="),
+    *("-c", "core.safecrlf=false"),
+]
 
 
 class SetUpError(Exception):
@@ -84,18 +95,31 @@ def set_up(create_database: bool = False) -> None:
         KeyboardInterrupt: The process was interrupted or terminated. Its steps have ended.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    environment = {
-        name: value for name, value in os.environ.items() if not SCRUBBED_ENV.fullmatch(name)
-    } | {"UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv")}
+    environment = clean_environment()
     with exclusive_lock():
         write_env()
         with step("install the packages in .venv"):
-            install_packages(environment)
-        set_up_database(environment, create_database)
+            python = install_packages(environment)
+        set_up_database(python, environment, create_database)
     try:
         start_repository(environment)
     except SetUpError as error:  # the project works without
         print(f"    {error}")
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the caller's environment without what is meant for another project.
+
+    A setting of the application, of which .env.example has all names, comes from .env alone.
+    """
+    example = ROOT / ".env.example"
+    text = example.read_text(encoding="utf-8") if example.exists() else ""
+    settings = re.findall(r"(?m)^(?:# )?([A-Z][A-Z0-9_]+)=", text)
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in settings and (KEPT_ENV.fullmatch(name) or not SCRUBBED_ENV.fullmatch(name))
+    }
 
 
 def report_error(error: BaseException) -> None:
@@ -162,26 +186,34 @@ def write_env() -> None:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
-    if re.search(r"(?m)^DATABASE_URL=\s*$", path.read_text(encoding="utf-8", errors="replace")):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SetUpError(f".env is not UTF-8 text ({error}): save it as UTF-8.") from None
+    if re.search(r"(?m)^DATABASE_URL=\s*$", text):
         raise SetUpError("DATABASE_URL is empty in .env: fill it in.")
 
 
-def install_packages(environment: Mapping[str, str]) -> None:
-    """Run `uv sync`, with the installed uv or one that pip downloads."""
+def install_packages(environment: Mapping[str, str]) -> Path:
+    """Run `uv sync`, with the installed uv or one that pip downloads, and return the Python of .venv."""
     with tempfile.TemporaryDirectory() as folder:
         uv = environment.get("UV") or shutil.which("uv") or shutil.which(str(BIN / UV))
         if not uv:
             pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
             try:
-                run([*pip, "--target", folder, "uv"], environment)
+                run([*pip, "--target", folder, "uv"], {**environment, **PIP_ENV})
             except SetUpError as error:
                 message = f"pip can't install uv ({error}). Install it yourself: {INSTALL_UV}"
                 raise SetUpError(message) from error
             uv = str(next(Path(folder).glob(f"*/{UV}")))
         sync(uv, environment)
+        # In a uv workspace, that is the Python of all its members.
+        found = run([uv, "python", "find"], environment).splitlines()
+        python = Path(found[-1]) if found else BIN / PYTHON
         if not shutil.which("uv"):
             with contextlib.suppress(shutil.SameFileError):
-                shutil.copy2(uv, BIN / UV)  # on PATH as soon as .venv is activated
+                shutil.copy2(uv, python.with_name(UV))  # on PATH as soon as .venv is activated
+    return python
 
 
 def sync(uv: str, environment: Mapping[str, str]) -> None:
@@ -189,23 +221,36 @@ def sync(uv: str, environment: Mapping[str, str]) -> None:
 
     The initial migration can be written without it.
     """
+    command = [uv, "sync", "--inexact"]  # in a workspace, other members have packages there
+    venv = ROOT / ".venv"
+    was_there = venv.exists()
     try:
-        run([uv, "sync"], environment)
-    except SetUpError as error:
-        unbuilt = re.search(r"Failed to (?:download and )?build `?([\w.-]+)", error.output)
-        if not unbuilt:
-            raise
-        run([uv, "sync", "--no-install-package", unbuilt[1]], environment)
-        print(f"\r    {unbuilt[1]} can't be built here; its documentation says what it needs.")
+        try:
+            run(command, environment)
+        except SetUpError as error:
+            unbuilt = re.search(r"Failed to (?:download and )?build `?([\w.-]+)", error.output)
+            if not unbuilt:
+                raise
+            run([*command, "--no-install-package", unbuilt[1]], environment)
+            print(f"\r    {unbuilt[1]} can't be built here; its documentation says what it needs.")
+    except BaseException:
+        if not was_there:  # uv would take a package that is half written for an installed one
+            shutil.rmtree(venv, ignore_errors=True)
+        raise
+    if not (ROOT / "uv.lock").exists():
+        print(
+            "\r    The project is in a uv workspace, which has uv.lock and .venv. Its Dockerfile and CI need"
+            " their own:\n    to get them, exclude it from the workspace, and run uv sync."
+        )
 
 
-def set_up_database(environment: Mapping[str, str], create_database: bool) -> None:
+def set_up_database(python: Path, environment: Mapping[str, str], create_database: bool) -> None:
     """Run setup_database.py with the project's Python; it prints its own steps."""
     script = Path(__file__).with_name("setup_database.py")
     options = [CREATE_DATABASE] if create_database else []
     with tempfile.TemporaryFile() as errors:
         done = subprocess.run(  # noqa: S603
-            [str(BIN / PYTHON), str(script), *options],
+            [str(python), str(script), *options],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -232,16 +277,19 @@ def start_repository(environment: Mapping[str, str]) -> None:
         print("    The project is in a git repository already: commit it there.")
         return
     with step("git init"):
-        run([git, "init", "--quiet"], environment)
-    if succeeds([git, "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"], environment):
-        with step('git commit -m "Initial commit"'):
-            run([git, "add", "--all"], environment)
-            # Signing could wait for a passphrase, and a global hook may not fit a new project.
-            options = ["--quiet", "--no-gpg-sign", "--no-verify"]
-            run([git, "commit", *options, "-m", "Initial commit"], environment)
-    else:
+        run([git, *GIT_OPTIONS, "init", "--quiet"], environment)
+    if not succeeds([git, "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"], environment):
         print("    Nothing is committed: git does not know who you are (git config user.name).")
         print("    Once it does: git add --all && git commit")
+        return
+    try:
+        with step('git commit -m "Initial commit"'):
+            run([git, *GIT_OPTIONS, "add", "--all"], environment)
+            # Signing could wait for a passphrase.
+            options = ["--quiet", "--no-gpg-sign", "--no-verify"]
+            run([git, *GIT_OPTIONS, "commit", *options, "-m", "Initial commit"], environment)
+    except SetUpError as error:
+        raise SetUpError(f"{error}\n    Once that is fixed: git add --all && git commit") from error
 
 
 def replace_unknown_characters() -> None:
@@ -288,14 +336,14 @@ def step(name: str, console: TextIO | None = None) -> Iterator[None]:
         print(format_line(mark), file=console, flush=True)
 
 
-def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run a command in the project's folder, without its output.
+def run(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Run a command in the project's folder, and return its output.
 
     Raises:
         SetUpError: It can't be run, or failed.
     """
     try:
-        subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603
             command,
             cwd=ROOT,
             env=environment,
@@ -310,6 +358,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
         raise SetUpError(f"{command[0]} can't be run: {error.strerror}.") from error
     except subprocess.CalledProcessError as error:
         raise SetUpError(explain(error.returncode, error.stdout), error.stdout) from error
+    return done.stdout
 
 
 def succeeds(command: Sequence[str], environment: Mapping[str, str]) -> bool:
