@@ -48,6 +48,7 @@ PAGES = sorted([*TEMPLATE.glob("*.md"), *(TEMPLATE / "docs").glob("*.md")])
 def test_what_a_page_links_to_is_there(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
 
+    links = [link for link in links if link != "gallery.md"]  # written when the site is built
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
