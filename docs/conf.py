@@ -26,12 +26,12 @@ LANGUAGES = {
     ".yml": "yaml",
 }
 # Copies of libraries, and what nobody reads.
-LEFT_OUT = ("src/flask_safe_migrations/", "/static/rapidoc/", ".svg", "LICENSE", "uv.lock")
+LEFT_OUT = ("src/flask_safe_migrations/", "/static/pico/", "/static/rapidoc/", ".svg", "LICENSE", "uv.lock")
 INTRODUCTION = """# A generated project
 
 You want to read the code before you run anything. These are the files of a project with the default answers, as the
-command has just made them. Start with `src/my_app/__init__.py`. Not shown: the license, `uv.lock`, the copies of RapiDoc
-and of [the extension](extension.md).
+command has just made them. Start with `src/my_app/__init__.py`. Not shown: the license, `uv.lock`, the copies of
+Pico CSS, RapiDoc and of [the extension](extension.md).
 """
 
 project = "cookiecutter-flask-migrate"

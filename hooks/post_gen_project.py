@@ -19,6 +19,8 @@ PAGES = """
     src/{package}/notes/forms.py
     src/{package}/notes/pages.py
     src/{package}/notes/templates
+    src/{package}/static/pico
+    src/{package}/static/style.css
     src/{package}/templates/base.html
     src/{package}/templates/error.html
     src/{package}/templates/home.html

@@ -864,7 +864,7 @@ def test_the_account_is_loaded_only_where_it_is_needed(
     client: FlaskClient, statements: list[str]
 ) -> None:
     statements.clear()
-    with client.get("/static/style.css"):
+    with client.get("/static/icon.svg"):
         assert len(statements) == 0
     client.get("/notes")
     assert len(statements) == 2  # the account with its roles, and the notes

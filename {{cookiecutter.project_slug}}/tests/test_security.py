@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from {{ cookiecutter.project_slug }}.security import HEADERS
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/static/style.css"])
+@pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/static/icon.svg"])
 def test_each_response_has_the_headers(client: FlaskClient, path: str) -> None:
     with client.get(path) as response:
         headers = response.headers

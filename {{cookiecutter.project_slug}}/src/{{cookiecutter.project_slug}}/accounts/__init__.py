@@ -19,7 +19,6 @@ from flask_security.recoverable import generate_reset_link
 from sqlalchemy.exc import IntegrityError
 
 from ..database import db
-from ..security import CONTENT_POLICY
 from . import events, pages, rate_limits, sessions
 from .datastore import Datastore, PasswordUtil, release_transaction
 from .mail import MailUtil
@@ -144,7 +143,7 @@ def _retry_request(error: IntegrityError) -> ResponseReturnValue:
 
 
 def _add_headers(response: Response) -> Response:
-    """Keep personal pages out of shared caches, and allow the QR code for authenticator apps."""
+    """Keep personal pages out of shared caches."""
     if "account_id" in g or "session_key" in g:
         response.cache_control.private = True
     is_form = request.endpoint == "security.login" and request.method == "POST"
@@ -153,6 +152,4 @@ def _add_headers(response: Response) -> Response:
     if "needs_password" in g:
         flash("Now choose a password.")
         response.location = generate_reset_link(g.needs_password)[0]  # type: ignore[no-untyped-call]
-    if request.blueprint == "security":
-        response.headers["Content-Security-Policy"] = f"{CONTENT_POLICY}; img-src 'self' data:"
     return response
