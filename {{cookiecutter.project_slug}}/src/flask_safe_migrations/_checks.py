@@ -21,6 +21,9 @@ from sqlalchemy.sql import text
 from sqlalchemy.sql.elements import TextClause
 
 TABLE = "alembic_checks"
+# These compare names, where the application asks for it.
+PLUGINS = {f"alembic.{it}" for it in ("ext.*", "ext.checkconstraint_byname")}
+PLUGINS.add("alembic.autogenerate.checkconstraint_byname")
 JSON_CHECK = re.compile(r"^json_valid\(`(.+)`\)$")  # by which MariaDB marks a column of JSON
 
 
@@ -44,7 +47,8 @@ def compare_checks(
     model: Table | None,
 ) -> PriorityDispatchResult:
     """Add what differs to the operations on the table."""
-    if found is None or context.connection is None:
+    chosen = context.opts.get("autogenerate_plugins") or ()
+    if found is None or context.connection is None or PLUGINS & set(chosen):
         return PriorityDispatchResult.CONTINUE
     before = _read_checks(context.connection, name, schema)
     for key, sql in list(before.items()):
