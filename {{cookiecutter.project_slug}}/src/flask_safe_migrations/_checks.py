@@ -21,6 +21,7 @@ from sqlalchemy.sql import text
 from sqlalchemy.sql.elements import TextClause
 
 TABLE = "alembic_checks"
+NAMED = re.compile(r".*_check\d*|.*_chk_\d+|CONSTRAINT_\d+")  # by the server, as the model has none
 # These compare names, where the application asks for it.
 PLUGINS = {f"alembic.{it}" for it in ("ext.*", "ext.checkconstraint_byname")}
 PLUGINS.add("alembic.autogenerate.checkconstraint_byname")
@@ -60,6 +61,7 @@ def compare_checks(
             found.append_constraint(CheckConstraint(_text(sql), name=conv(key)))
         return PriorityDispatchResult.CONTINUE
     wanted = _model_checks(model, context)
+    before = {key: it for key, it in before.items() if key in wanted or not NAMED.fullmatch(key)}
     texts = _normalize(context.connection, found, model, wanted)
     if texts is None:  # unknown: only the names are compared
         texts = {key: before.get(key, "") for key in wanted}
