@@ -41,9 +41,9 @@ DIFFERENCES = {
 def alembic_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution of the installed release."""
     folder = tmp_path_factory.mktemp("alembic")
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-binary=alembic"]
+    options = ["--quiet", "--no-deps", "--no-binary=alembic"]
     wanted = f"alembic=={alembic.__version__}"
-    command = [sys.executable, "-m", "pip", "download", *options, f"--dest={folder}", wanted]
+    command = ["uv", "tool", "run", "pip", "download", *options, f"--dest={folder}", wanted]
     subprocess.run(command, check=True)
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as file:

@@ -22,9 +22,8 @@ from sqlalchemy.sql.elements import TextClause
 
 TABLE = "alembic_checks"
 NAMED = re.compile(r".*_check\d*|.*_chk_\d+|CONSTRAINT_\d+")  # by the server, as the model has none
-# These compare names, where the application asks for it.
-PLUGINS = {f"alembic.{it}" for it in ("ext.*", "ext.checkconstraint_byname")}
-PLUGINS.add("alembic.autogenerate.checkconstraint_byname")
+# It compares names, where the application asks for it.
+PLUGIN = re.compile(r"alembic\.(ext\.\*|\w+\.checkconstraint_byname)")
 JSON_CHECK = re.compile(r"^json_valid\(`(.+)`\)$")  # by which MariaDB marks a column of JSON
 
 
@@ -49,7 +48,7 @@ def compare_checks(
 ) -> PriorityDispatchResult:
     """Add what differs to the operations on the table."""
     chosen = context.opts.get("autogenerate_plugins") or ()
-    if found is None or context.connection is None or PLUGINS & set(chosen):
+    if found is None or context.connection is None or any(map(PLUGIN.fullmatch, chosen)):
         return PriorityDispatchResult.CONTINUE
     before = _read_checks(context.connection, name, schema)
     for key, sql in list(before.items()):
