@@ -72,7 +72,7 @@ class SQLite(SQLiteImpl):
                     f"SQLite changes table {table.name} by copying it, and the copy would lose"
                     f" {', '.join(sorted(lost))}. Nothing was changed. Write the change with"
                     " op.execute(…), or pass the whole table as op.batch_alter_table(…, copy_from=…)."
-                    f" Or accept the loss: run the same command with -x copy={table.name}"
+                    f" Or accept the loss: run flask db upgrade -x copy={table.name}"
                 )
             restore[:0] = _take_indexes(batch_impl, table, found)
             _keep_checks(batch_impl, table, new)
