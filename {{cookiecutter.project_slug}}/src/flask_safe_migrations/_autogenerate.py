@@ -62,16 +62,12 @@ def is_first_revision() -> bool:
 
 def fill_first_revision(migration_context: MigrationContext, script: ops.MigrationScript) -> None:
     """Have the first revision create the models. With a connection, Alembic has seen to that."""
-    if not is_first_revision():
-        return
-    found = script.upgrade_ops.ops if script.upgrade_ops else []
     if migration_context.connection is None:
-        found = list(_create_operations(migration_context))
-    # What a plugin would drop was there before.
-    found = [op for op in found if not type(op).__name__.startswith("Drop")]
-    script.upgrade_ops = ops.UpgradeOps(
-        [it for op in found for it in (op.ops if isinstance(op, ops.ModifyTableOps) else [op])]
-    )
+        script.upgrade_ops = ops.UpgradeOps(list(_create_operations(migration_context)))
+    elif script.upgrade_ops:
+        found = _ordering.flatten(script.upgrade_ops)
+        # What a plugin would drop was there before.
+        script.upgrade_ops.ops = [op for op in found if not type(op).__name__.startswith("Drop")]
 
 
 def process_script(

@@ -21,6 +21,9 @@ from sqlalchemy.sql import text
 from sqlalchemy.sql.elements import TextClause
 
 TABLE = "alembic_checks"
+NAMED = re.compile(r".*_check\d*|.*_chk_\d+|CONSTRAINT_\d+")  # by the server, as the model has none
+# It compares names, where the application asks for it.
+PLUGIN = re.compile(r"alembic\.(ext\.\*|\w+\.checkconstraint_byname)")
 JSON_CHECK = re.compile(r"^json_valid\(`(.+)`\)$")  # by which MariaDB marks a column of JSON
 
 
@@ -44,7 +47,8 @@ def compare_checks(
     model: Table | None,
 ) -> PriorityDispatchResult:
     """Add what differs to the operations on the table."""
-    if found is None or context.connection is None:
+    chosen = context.opts.get("autogenerate_plugins") or ()
+    if found is None or context.connection is None or any(map(PLUGIN.fullmatch, chosen)):
         return PriorityDispatchResult.CONTINUE
     before = _read_checks(context.connection, name, schema)
     for key, sql in list(before.items()):
@@ -56,6 +60,7 @@ def compare_checks(
             found.append_constraint(CheckConstraint(_text(sql), name=conv(key)))
         return PriorityDispatchResult.CONTINUE
     wanted = _model_checks(model, context)
+    before = {key: it for key, it in before.items() if key in wanted or not NAMED.fullmatch(key)}
     texts = _normalize(context.connection, found, model, wanted)
     if texts is None:  # unknown: only the names are compared
         texts = {key: before.get(key, "") for key in wanted}

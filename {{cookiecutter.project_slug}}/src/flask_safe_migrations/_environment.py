@@ -71,35 +71,37 @@ def _run() -> None:
     state = get_state()
     given = current_app.extensions["migrate"].configure_args
     options = _options.combine(given, state, context.get_x_argument(as_dictionary=False))
-    if _autogenerate.is_first_revision() and _autogenerate.is_requested():
-        try:
-            with _connect() as connection:
-                _autogenerate.make_first_revision(options, connection=connection)
-        except DatabaseUnavailable:
-            _autogenerate.make_first_revision(options, url=state.url)
-    elif context.is_offline_mode():
-        dialect_opts = {"paramstyle": "named"} | options.get("dialect_opts", {})
-        offline = {"url": state.url, "literal_binds": True, "dialect_opts": dialect_opts}
-        context.configure(**options | offline)
-        with context.begin_transaction():
-            context.run_migrations()
-    elif given := context.config.attributes.get("connection"):  # by a test
-        with given.connect() if isinstance(given, Engine) else nullcontext(given) as connection:
-            _run_on(connection, options)
-    else:
-        try:
-            with (
-                _connect() as connection,
-                migration_lock(connection, _get_seconds("MIGRATION_WAIT")),
-            ):
+    try:
+        if _autogenerate.is_first_revision() and _autogenerate.is_requested():
+            _make_first_revision(options)
+        elif context.is_offline_mode():
+            dialect_opts = {"paramstyle": "named"} | options.get("dialect_opts", {})
+            offline = {"url": state.url, "literal_binds": True, "dialect_opts": dialect_opts}
+            context.configure(**options | offline)
+            with context.begin_transaction():
+                context.run_migrations()
+        elif given := context.config.attributes.get("connection"):  # by a test
+            with given.connect() if isinstance(given, Engine) else nullcontext(given) as connection:
                 _run_on(connection, options)
-        except (DatabaseUnavailable, MigrationLocked) as error:
-            raise CommandError(str(error)) from error
-        except DBAPIError as error:
-            message = f"{_server.get_reason(error)}."
-            if error.statement:
-                message += f"\nThe statement was: {' '.join(error.statement.split())}"
-            raise CommandError(message) from error
+        else:
+            limit = _get_seconds("MIGRATION_WAIT")
+            with _connect() as connection, migration_lock(connection, limit):
+                _run_on(connection, options)
+    except (DatabaseUnavailable, MigrationLocked) as error:
+        raise CommandError(str(error)) from error
+    except DBAPIError as error:
+        message = f"{_server.get_reason(error)}."
+        if error.statement:
+            message += f"\nThe statement was: {' '.join(error.statement.split())}"
+        raise CommandError(message) from error
+
+
+def _make_first_revision(options: dict[str, Any]) -> None:
+    try:
+        with _connect() as connection:
+            _autogenerate.make_first_revision(options, connection=connection)
+    except DatabaseUnavailable:
+        _autogenerate.make_first_revision(options, url=get_state().url)
 
 
 def _get_seconds(setting: str) -> float:

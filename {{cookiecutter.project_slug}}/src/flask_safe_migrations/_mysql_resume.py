@@ -35,8 +35,6 @@ class Progress:
     def __init__(self, connection: Connection, command: str, heads: tuple[str, ...]) -> None:
         self.connection = connection
         self.command = command
-        version_table = get_state().version_table.get("version_table", "alembic_version")
-        self.our_own = re.compile(rf"\b({re.escape(version_table)}|{TABLE})\b")
         self.is_kept = inspect(connection).has_table(TABLE)  # an upgrade was interrupted
         self.begin_revision(heads=heads)
         if self.is_kept:
@@ -118,7 +116,7 @@ class Progress:
         context: object,
         executemany: bool,
     ) -> tuple[str, Any]:
-        if not self._is_change(statement):
+        if not _is_change(statement):
             return statement, parameters
         options = connection.get_execution_options()
         if options.get("isolation_level") == "AUTOCOMMIT" and CHANGES_ROWS.match(statement):
@@ -158,9 +156,12 @@ class Progress:
         context: object,
         executemany: bool,
     ) -> None:
-        if CHANGES_SCHEMA.match(statement) and self._is_change(statement):
+        if CHANGES_SCHEMA.match(statement) and _is_change(statement):
             self.committed = (self.number, self.digest)
 
-    def _is_change(self, statement: str) -> bool:
-        changes = CHANGES_SCHEMA.match(statement) or CHANGES_ROWS.match(statement)
-        return bool(changes) and not self.our_own.search(statement)
+
+def _is_change(statement: str) -> bool:
+    changes = CHANGES_SCHEMA.match(statement) or CHANGES_ROWS.match(statement)
+    version_table = get_state().version_table.get("version_table", "alembic_version")
+    our_own = rf"\b({re.escape(version_table)}|{TABLE})\b"
+    return bool(changes) and not re.search(our_own, statement)

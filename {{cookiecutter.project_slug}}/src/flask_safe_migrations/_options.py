@@ -38,7 +38,7 @@ def combine(given: Mapping[str, Any], state: State, arguments: list[str]) -> dic
     def process_both(
         context: MigrationContext, revision: object, directives: list[ops.MigrationScript]
     ) -> None:
-        if is_requested:
+        if is_requested and _autogenerate.is_first_revision():
             _autogenerate.fill_first_revision(context, directives[0])
         before = [op for it in directives if it.downgrade_ops for op in it.downgrade_ops.ops]
         if process:
@@ -84,7 +84,7 @@ def _process(
         return [script]
     undo = [op for op in downgrade.ops if op not in before]
     irreversible = [type(op).reverse is ops.MigrateOperation.reverse for op in upgrade.ops]
-    start = (irreversible + [False]).index(False)
+    start = [*irreversible, False].index(False)
     first, found = upgrade.ops[:start], list(zip(upgrade.ops, irreversible, strict=True))[start:]
     upgrade.ops = [op for op, is_added in found if not is_added]
     last = [op for op, is_added in found if is_added]

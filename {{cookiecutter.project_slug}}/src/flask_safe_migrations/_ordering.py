@@ -14,16 +14,7 @@ from alembic.operations import ops
 from alembic.util import CommandError
 from sqlalchemy import ForeignKeyConstraint
 
-OF_TABLES = (
-    ops.AddConstraintOp,
-    ops.AlterTableOp,
-    ops.CreateIndexOp,
-    ops.CreateTableOp,
-    ops.DropConstraintOp,
-    ops.DropIndexOp,
-    ops.DropTableOp,
-    ops.ModifyTableOps,
-)
+KNOWN = (ops.AlterTableOp, ops.CreateIndexOp, ops.CreateTableOp, ops.DropTableOp, ops.OpContainer)
 Table = tuple[str | None, str]  # the schema and the name
 
 # In which order the operations of one table are done.
@@ -51,9 +42,9 @@ def order(upgrade: ops.OpContainer, *, on_mysql: bool = False) -> None:
     drops = [op for op in upgrade.ops if isinstance(op, ops.DropTableOp)]
     renames = [op for op in upgrade.ops if isinstance(op, ops.RenameTableOp)]
     others = [op for op in upgrade.ops if op not in (*creates, *drops, *renames)]
-    tables = [op for op in others if isinstance(op, OF_TABLES)]
+    tables = [op for op in others if isinstance(op, KNOWN)]
     # Those of plugins stay before or after the tables, where they were put.
-    first = [*takewhile(lambda op: not isinstance(op, OF_TABLES), upgrade.ops)]
+    first = [*takewhile(lambda op: not isinstance(op, KNOWN), upgrade.ops)]
     rest = [op for op in others if op not in tables and op not in first]
 
     made = {table_of(op) for op in creates}

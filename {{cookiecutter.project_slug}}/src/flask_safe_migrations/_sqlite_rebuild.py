@@ -16,6 +16,7 @@ from alembic.operations import ops
 from alembic.operations.batch import ApplyBatchImpl, BatchOperationsImpl
 from alembic.util import CommandError, PriorityDispatchResult
 from sqlalchemy import CheckConstraint, ColumnClause, Connection, String, Table, UnaryExpression
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
@@ -65,13 +66,13 @@ class SQLite(SQLiteImpl):
                 names = batch_impl.temp_table_name, table.name  # the last number goes along
                 self.connection.exec_driver_sql(query, names)
             _read_columns(self.connection, table, new)
-            lost = words - _count_words(str(CreateTable(table).compile(dialect=self.dialect)))
+            lost = words - _count_words(_write(table, self.dialect))
             if lost and table.name not in self.context_opts["sqlite_copies"]:
                 raise CommandError(
                     f"SQLite changes table {table.name} by copying it, and the copy would lose"
                     f" {', '.join(sorted(lost))}. Nothing was changed. Write the change with"
                     " op.execute(…), or pass the whole table as op.batch_alter_table(…, copy_from=…)."
-                    f" Or accept the loss: run the same command with -x copy={table.name}"
+                    f" Or accept the loss: run flask db upgrade -x copy={table.name}"
                 )
             restore[:0] = _take_indexes(batch_impl, table, found)
             _keep_checks(batch_impl, table, new)
@@ -103,6 +104,15 @@ def _read_schema(connection: Connection, table: str) -> list[tuple[str, str, str
     """Return the kind, the name and the statement of all that belongs to a table."""
     query = "SELECT type, name, sql FROM sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL"
     return [(row.type, row.name, row.sql) for row in connection.exec_driver_sql(query, (table,))]
+
+
+def _write(table: Table, dialect: Dialect) -> str:
+    """Return what would create the table. Those that its foreign keys refer to may be unknown."""
+    create = CreateTable(table, include_foreign_key_constraints=[]).compile(dialect=dialect)
+    keys = table.foreign_key_constraints
+    return str(create) + "".join(
+        f" REFERENCES {it.ondelete} {it.onupdate} {it.initially}" for it in keys
+    )
 
 
 def _count_words(sql: str) -> Counter[str]:
@@ -148,7 +158,8 @@ def _keep_checks(batch_impl: ApplyBatchImpl, table: Table, new: Table) -> None:
     """
     columns = batch_impl.columns
     gone = set(table.c.keys()) - set(columns)
-    for constraint in table.constraints:
+    is_given = any(isinstance(it, CheckConstraint) for it in batch_impl.table_args)
+    for constraint in table.constraints if not is_given else ():
         if isinstance(constraint, CheckConstraint) and not constraint.name:
             sql = str(constraint.sqltext)
             key = (re.findall(r'^"?(\w+)"? IN \(', sql) or [""])[0]
