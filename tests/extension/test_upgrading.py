@@ -6,7 +6,6 @@ import random
 import re
 import signal
 import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,58 +22,7 @@ from servers import engine_of, snapshot
 from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
-
-# For other processes. Its models are those of the revisions that the tests below add.
-SCRIPT = """
-import multiprocessing
-import os
-import sys
-
-import flask_migrate
-from flask import Flask
-from flask_safe_migrations import SafeMigrate
-from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Column, Integer, MetaData, Table
-from sqlalchemy.engine import make_url
-
-
-def create_app():
-    app = Flask("app", root_path=".", instance_path=os.getcwd())
-    app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE_URL"]
-    app.config.from_prefixed_env("SHOP")
-    db = SQLAlchemy(app)
-    for name in os.environ.get("TABLES", "").split():
-        Table(name, db.metadata, Column("id", Integer, primary_key=True))
-    SafeMigrate(app, db, directory=os.path.join(os.path.dirname(__file__), "migrations"))
-    return app
-
-
-def upgrade(start=None):
-    app = create_app()
-    if start:
-        start.wait()
-    with app.app_context():
-        flask_migrate.upgrade()
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "again":  # until it is killed
-        with create_app().app_context():
-            flask_migrate.downgrade(revision="base")
-            print("ready", flush=True)
-            flask_migrate.upgrade()
-    elif sys.argv[1] == "upgrade":
-        upgrade()
-    else:  # many at the same moment
-        processes = int(sys.argv[1])
-        start = multiprocessing.Barrier(processes)
-        children = [multiprocessing.Process(target=upgrade, args=[start]) for _ in range(processes)]
-        for child in children:
-            child.start()
-        for child in children:
-            child.join()
-        sys.exit(sum(child.exitcode != 0 for child in children))
-"""
+from upgrades import SCRIPT, add_several, succeed
 
 
 @pytest.fixture
@@ -84,11 +32,6 @@ def bare_site(empty_site: Site) -> Site:
     empty_site.load()
     empty_site.flask("init")
     return empty_site
-
-
-def succeed(process: subprocess.Popen[str]) -> None:
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
 
 
 @pytest.mark.thorough
@@ -123,30 +66,6 @@ def test_of_many_upgrades_at_once_one_does_the_work(bare_site: Site) -> None:
         ordinary=3,
         on=site.kind,
     )
-
-
-def add_several(site: Site) -> None:
-    """Write revisions of several statements each, of the schema and of rows."""
-    for number in range(5):
-        site.add_revision(
-            f"several_{number}",
-            f"""
-            op.create_table("a_{number}", sa.Column("id", sa.Integer(), primary_key=True))
-            op.execute("INSERT INTO a_{number} VALUES (1)")
-            time.sleep(0.02)
-            op.add_column("a_{number}", sa.Column("word", sa.String(20), nullable=True))
-            op.execute("UPDATE a_{number} SET word = 'x'")
-            op.execute("INSERT INTO a_{number} VALUES (2, 'y')")
-            op.create_index("ix_a_{number}", "a_{number}", ["word"])
-            time.sleep(0.02)
-            op.execute("INSERT INTO a_{number} VALUES (3, 'z')")
-            op.create_table("b_{number}", sa.Column("id", sa.Integer(), primary_key=True))
-            """,
-            f"""
-            op.drop_table("b_{number}")
-            op.drop_table("a_{number}")
-            """,
-        )
 
 
 @pytest.mark.thorough

@@ -33,7 +33,7 @@ def test_it_gives_the_signature() -> None:
 
 
 def test_it_lists_the_settings_with_their_defaults() -> None:
-    table = dict(re.findall(r"^\| `(MIGRATION_\w+)` \| `(\w+)` \|", PAGE, re.MULTILINE))
+    table = dict(re.findall(r"^\| `(MIGRATION_\w+)` \| `([\w.]+)` \|", PAGE, re.MULTILINE))
 
     assert table == {name: str(value) for name, value in _extension.DEFAULTS.items()}
 

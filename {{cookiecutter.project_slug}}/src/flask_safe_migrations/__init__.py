@@ -1,6 +1,7 @@
 """Safe migrations for Flask: a drop-in for Flask-Migrate, on SQLite, PostgreSQL, MySQL and MariaDB."""
 
 from ._checks import name_check
+from ._differences import find_problem
 from ._environment import run_environment
 from ._extension import SafeMigrate
 from ._lock import MigrationLocked
@@ -27,6 +28,7 @@ __all__ = [
     "current_revisions",
     "describe_database",
     "drop_database",
+    "find_problem",
     "is_in_memory",
     "name_check",
     "pending_revisions",

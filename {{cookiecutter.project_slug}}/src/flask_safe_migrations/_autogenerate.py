@@ -16,6 +16,7 @@ from sqlalchemy.types import TypeEngine
 
 from . import (
     _checks,  # noqa: F401  # it adds itself to what Alembic compares
+    _differences,
     _enums,
     _options,
     _ordering,
@@ -90,6 +91,8 @@ def process_script(
     dialect = migration_context.dialect
     requests = _renames.Requests.read(context.get_x_argument(as_dictionary=False))
     _renames.apply(upgrade, requests, migration_context)
+    if edited := _differences.find_edited(upgrade):
+        raise CommandError(f"No revision was written. {edited}")
     _safety_checks.check(upgrade, migration_context, requests)
     _ordering.order(upgrade, on_mysql=dialect.name in ("mysql", "mariadb"))
     if dialect.name == "postgresql":

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from logging.config import fileConfig
 from typing import Any
@@ -25,13 +25,14 @@ from sqlalchemy.exc import DBAPIError
 
 from . import (
     _autogenerate,
+    _differences,
     _mysql_resume,
     _options,
     _server,
     _sqlite,
     _sqlite_rebuild,  # noqa: F401  # Alembic uses its class from now on
 )
-from ._lock import MigrationLocked, migration_lock
+from ._lock import MigrationLocked, is_pooled, migration_lock
 from ._mysql_resume import Progress
 from ._server import DatabaseUnavailable
 from ._state import get_state
@@ -40,7 +41,6 @@ from ._state import get_state
 LOCK_ATTEMPT = 1
 LOCK_PAUSE = 1
 MAX_WAIT = 2**31 - 1  # milliseconds, of SQLite
-LOCK_NOT_AVAILABLE = {"55P03", "1205"}  # of PostgreSQL, of MySQL
 
 log = logging.getLogger("alembic.env")
 
@@ -84,8 +84,8 @@ def _run() -> None:
             with given.connect() if isinstance(given, Engine) else nullcontext(given) as connection:
                 _run_on(connection, options)
         else:
-            limit = _get_seconds("MIGRATION_WAIT")
-            with _connect() as connection, migration_lock(connection, limit):
+            limit = get_seconds("MIGRATION_WAIT")
+            with connect() as connection, migration_lock(connection, limit):
                 _run_on(connection, options)
     except (DatabaseUnavailable, MigrationLocked) as error:
         raise CommandError(str(error)) from error
@@ -98,19 +98,19 @@ def _run() -> None:
 
 def _make_first_revision(options: dict[str, Any]) -> None:
     try:
-        with _connect() as connection:
+        with connect() as connection:
             _autogenerate.make_first_revision(options, connection=connection)
     except DatabaseUnavailable:
         _autogenerate.make_first_revision(options, url=get_state().url)
 
 
-def _get_seconds(setting: str) -> float:
+def get_seconds(setting: str) -> float:
     """Return a limit, where 0 stands for none."""
     return float(current_app.config[setting]) or math.inf
 
 
 @contextmanager
-def _connect() -> Iterator[Connection]:
+def connect() -> Iterator[Connection]:
     """Connect by an engine of its own, so that no other connection inherits the settings.
 
     Raises:
@@ -127,6 +127,12 @@ def _connect() -> Iterator[Connection]:
             event.listen(engine, "connect", _sqlite.set_up)
             event.listen(engine, "begin", _sqlite.begin)
     with engine.connect() as connection:
+        if is_pooled(connection):
+            raise DatabaseUnavailable(
+                f"{_server.describe_database(state.url)} is reached through a pooler in transaction"
+                " mode, such as PgBouncer, where no lock holds. Set MIGRATION_DATABASE_URL to the"
+                " address of the database server itself."
+            )
         for statement in _get_limits(connection.dialect):
             connection.connection.cursor().execute(statement)
         # A SET that is rolled back on PostgreSQL is undone. Alembic takes a transaction that is
@@ -157,7 +163,7 @@ def _get_limits(dialect: Dialect) -> list[str]:
         )
     if name == "sqlite":
         return [
-            f"PRAGMA busy_timeout={int(min(_get_seconds('MIGRATION_WAIT') * 1000, MAX_WAIT))}",
+            f"PRAGMA busy_timeout={int(min(get_seconds('MIGRATION_WAIT') * 1000, MAX_WAIT))}",
             # SQLite can only change a table by copying it. Dropping the old one would delete its
             # children where they have ON DELETE CASCADE. The pragma has no effect in a transaction:
             # https://sqlite.org/lang_altertable.html#otheralter
@@ -179,18 +185,21 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     heads = context.get_context().get_current_heads()
     command = context.get_context().opts["fn"].__name__
     if command != "do_stamp":
-        _refuse_unknown_revisions(heads)
+        known = {script.revision for script in context.script.walk_revisions()}
+        if unknown := set(heads) - known:
+            raise _differences.UnknownRevision(min(unknown))
     if command == "upgrade" and not heads:
         _refuse_existing_tables(connection)
     connection.rollback()  # what was read may be old when the revisions are applied
 
-    if on_sqlite:
-        _run_on_sqlite(savepoint)
-    elif command in ("upgrade", "downgrade"):
-        _run_on_server(connection, command, heads)
-    else:
-        with context.begin_transaction():
-            context.run_migrations()
+    with _differences.explained(command, heads):
+        if on_sqlite:
+            _run_on_sqlite(savepoint)
+        elif command in ("upgrade", "downgrade"):
+            _run_on_server(connection, command, heads)
+        else:
+            with context.begin_transaction():
+                context.run_migrations()
 
 
 def _record_new_database(step: MigrationInfo, **arguments: object) -> None:
@@ -222,7 +231,7 @@ def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...])
     if connection.dialect.name in ("mysql", "mariadb"):
         progress = Progress(connection, command, heads)
         context.get_context().on_version_apply_callbacks += (progress.begin_revision,)
-    deadline = time.monotonic() + _get_seconds("MIGRATION_LOCK_TIMEOUT")
+    deadline = time.monotonic() + get_seconds("MIGRATION_LOCK_TIMEOUT")
     while True:
         try:
             with context.begin_transaction():
@@ -232,7 +241,7 @@ def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...])
             connection.rollback()
             if progress and progress.was_done_before(error):
                 continue
-            if not _is_lock_timeout(error) or time.monotonic() > deadline:
+            if not _server.is_temporary(error) or time.monotonic() > deadline:
                 if progress:
                     progress.fail()
                 raise
@@ -244,10 +253,6 @@ def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...])
         progress.finish()
     if connection.dialect.name == "postgresql":
         _report_invalid_indexes(connection)
-
-
-def _is_lock_timeout(error: Exception) -> bool:
-    return isinstance(error, DBAPIError) and bool(_server.get_codes(error) & LOCK_NOT_AVAILABLE)
 
 
 def _report_invalid_indexes(connection: Connection) -> None:
@@ -268,20 +273,6 @@ def _report_invalid_indexes(connection: Connection) -> None:
             table,
             index,
         )
-
-
-def _refuse_unknown_revisions(heads: Iterable[str]) -> None:
-    """Stop where the database has a revision that this project doesn't have."""
-    for head in heads:
-        try:
-            context.script.get_revision(head)
-        except CommandError:
-            raise CommandError(
-                f"The database {_server.describe_database(get_state().url)} is at revision {head},"
-                " which is not in migrations/versions. It belongs to another project, or to a newer"
-                " release of this one. Set DATABASE_URL to another database, or get the missing"
-                " revision."
-            ) from None
 
 
 def _refuse_existing_tables(connection: Connection) -> None:

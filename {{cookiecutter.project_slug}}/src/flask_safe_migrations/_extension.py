@@ -26,6 +26,7 @@ DEFAULTS = {
     "MIGRATION_WAIT": 600,
     "MIGRATION_LOCK_TIMEOUT": 10,
     "MIGRATION_STATEMENT_TIMEOUT": 0,
+    "MIGRATION_BATCH_PAUSE": 0.1,
 }
 
 log = logging.getLogger(__name__)  # Alembic silences its own until env.py has set up logging
@@ -77,6 +78,7 @@ class SafeMigrate(Migrate):
         app.extensions["safe_migrations"] = State(self, seed or self.seed)
         if app.debug:
             app.register_blueprint(_pending_page.blueprint)
+            app.wsgi_app = _pending_page.DifferenceMiddleware(app)  # type: ignore[method-assign]
 
     def get_config(
         self,
@@ -85,11 +87,16 @@ class SafeMigrate(Migrate):
         opts: Iterable[str] | None = None,
     ) -> Config:
         """Return Alembic's configuration, which runs our environment where `env.py` is a stock one."""
+        from . import _revisions
+
         folder = Path(directory or self.directory)
         if "%" in str(folder):  # which Flask-Migrate does not escape
             directory = os.path.relpath(folder)
         config: Any = super().get_config(directory, x_arg, opts)
         config.file_config["DEFAULT"]["here"] = _escaped(folder)  # nor does Alembic
+        options = ("version_locations", "recursive_version_locations")
+        if not any(map(config.get_main_option, options)):  # else there are more files than these
+            _revisions.check_files(folder / "versions")
         hooks = config.get_section("post_write_hooks", {})
         if hooks.get("hooks") == INIT_HOOKS and not find_spec("ruff"):
             config.set_section_option("post_write_hooks", "hooks", "")

@@ -25,6 +25,7 @@ from sqlalchemy import URL
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultDialect
 
+from . import _revisions
 from ._state import get_state
 
 # squawk's rules about style, and about limits that the environment sets.
@@ -96,6 +97,7 @@ def lint(wanted: Sequence[str] = ()) -> list[Violation]:
         CommandError: There is no such revision, or squawk has failed.
     """
     state = get_state()
+    _revisions.check_files(state.directory / "versions")
     directory = ScriptDirectory(str(state.directory))
     scripts: list[Script] = (
         [script for name in wanted for script in directory.get_revisions(name) if script]

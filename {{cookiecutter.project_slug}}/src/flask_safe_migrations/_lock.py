@@ -1,30 +1,118 @@
-"""Lets one process migrate at a time, by a lock that ends with its connection."""
+"""Lets one process migrate at a time, by a lock that ends with its connection or, in a cluster, by itself."""
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
 from typing import NamedTuple
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from ._server import get_codes, is_temporary
 
 RETRY_INTERVAL = 0.2  # seconds
 POSTGRESQL_KEY = 0x666C61736B6462  # "flaskdb"; such locks belong to one database
 # Such locks belong to the whole server, and have names of at most 64 characters.
 MYSQL_NAME = "CONCAT('flask db ', LEFT(SHA2(DATABASE(), 256), 40))"
+RENEWAL_INTERVAL = 5  # seconds; see TAKE
+CREATE = (
+    "CREATE TABLE IF NOT EXISTS alembic_lock (id INTEGER PRIMARY KEY, owner VARCHAR(255) NOT NULL,"
+    " claimed INTEGER NOT NULL, expires DATETIME NOT NULL)",
+    "INSERT IGNORE INTO alembic_lock VALUES (1, '', 0, UTC_TIMESTAMP())",
+)
+TAKE = (
+    "UPDATE alembic_lock SET owner = %s, claimed = 0, expires = UTC_TIMESTAMP() + INTERVAL 15 SECOND"
+    " WHERE owner IN ('', %s) OR (claimed = 1 AND expires < UTC_TIMESTAMP())"
+)
+CLAIM = (
+    "UPDATE alembic_lock SET claimed = 1, expires = UTC_TIMESTAMP() + INTERVAL 15 SECOND"
+    " WHERE claimed = 0 AND expires < UTC_TIMESTAMP()"
+)
+FREE = "UPDATE alembic_lock SET owner = '' WHERE owner = %s"
 
 
 class MigrationLocked(Exception):
     """Another process is migrating the database. The text says who, and how long we waited."""
 
 
-class _Lock(NamedTuple):
-    """The lock of a kind of server."""
+class _SessionLock(NamedTuple):
+    """A lock of the server, which ends with the connection."""
 
-    acquire: str  # a query that returns whether the lock is ours now
-    release: str
+    acquire_query: str  # it returns whether the lock is ours now
+    release_query: str
     find_holder: Callable[[Connection], str]
+
+    def acquire(self, connection: Connection) -> bool:
+        return bool(connection.exec_driver_sql(self.acquire_query).scalar())
+
+    def release(self, connection: Connection) -> bool:
+        if connection.invalidated:
+            return True
+        connection.rollback()
+        is_released = bool(connection.exec_driver_sql(self.release_query).scalar())
+        connection.commit()
+        return is_released
+
+
+class _ClusterLock:
+    """A row that all nodes of a Galera cluster certify: GET_LOCK holds on one of them only.
+
+    https://galeracluster.com/library/documentation/certification-based-replication.html
+
+    It expires unless it is renewed. A long ALTER TABLE keeps all nodes from writing, the owner of
+    the lock included. So an expired one is claimed first, by which its owner has time once more.
+    """
+
+    def __init__(self) -> None:
+        process = f"process {os.getpid()} on {socket.gethostname()}"
+        self.owner = f"{process} ({secrets.token_hex(4)})"  # containers may be called the same
+        self.is_over = Event()
+        self.renewal: Thread | None = None
+
+    def acquire(self, connection: Connection) -> bool:
+        if _try(connection, TAKE, self.owner, self.owner):
+            self.renewal = Thread(target=self._renew, args=[connection], daemon=True)
+            self.renewal.start()
+            return True
+        if not _try(connection, "SELECT id FROM alembic_lock"):
+            for statement in CREATE:
+                _try(connection, statement)
+        _try(connection, CLAIM)
+        return False
+
+    def release(self, connection: Connection) -> bool:
+        self.is_over.set()
+        if self.renewal:
+            self.renewal.join()
+        with connection.engine.connect() as own:
+            return any(_try(own, FREE, self.owner) for _ in range(5))
+
+    def find_holder(self, connection: Connection) -> str:
+        return str(connection.exec_driver_sql("SELECT owner FROM alembic_lock").scalar())
+
+    def _renew(self, connection: Connection) -> None:
+        while not self.is_over.wait(RENEWAL_INTERVAL):
+            with suppress(DBAPIError), connection.engine.connect() as own:
+                _try(own, TAKE, self.owner, self.owner)
+
+
+def _try(connection: Connection, statement: str, *parameters: str) -> bool:
+    """Return whether the statement has found a row, and its commit was certified."""
+    try:
+        found = connection.exec_driver_sql(statement, parameters or None).rowcount
+        connection.commit()
+    except DBAPIError as error:
+        connection.rollback()
+        if not is_temporary(error) and "1146" not in get_codes(error):  # no such table
+            raise
+        return False
+    return found > 0
 
 
 @contextmanager
@@ -37,23 +125,28 @@ def migration_lock(connection: Connection, timeout: float) -> Iterator[None]:
     Raises:
         MigrationLocked: The other process has not finished in this time.
     """
-    lock = LOCKS.get(connection.dialect.name)
+    lock: _SessionLock | _ClusterLock | None = LOCKS.get(connection.dialect.name)
     if lock is None:
         yield
         return
+    if lock is _MYSQL:
+        found = connection.exec_driver_sql("SHOW VARIABLES LIKE 'wsrep_on'").first()
+        lock = _ClusterLock() if found and found[1] == "ON" else lock
     _acquire(connection, lock, timeout)
     try:
         yield
     finally:
-        if not connection.invalidated:
-            connection.rollback()
-            connection.exec_driver_sql(lock.release)
-            connection.commit()
+        is_released = lock.release(connection)
+    if not is_released:
+        raise MigrationLocked(
+            "The lock was lost before the migration ended, so another process may have migrated, too."
+            " Behind a pooler, set MIGRATION_DATABASE_URL to the address of the server itself."
+        )
 
 
-def _acquire(connection: Connection, lock: _Lock, timeout: float) -> None:
+def _acquire(connection: Connection, lock: _SessionLock | _ClusterLock, timeout: float) -> None:
     deadline = time.monotonic() + timeout
-    while not connection.exec_driver_sql(lock.acquire).scalar():
+    while not lock.acquire(connection):
         if time.monotonic() > deadline:
             raise MigrationLocked(
                 f"Another process is migrating this database: {lock.find_holder(connection)}."
@@ -64,6 +157,31 @@ def _acquire(connection: Connection, lock: _Lock, timeout: float) -> None:
         connection.rollback()
         time.sleep(RETRY_INTERVAL)
     connection.commit()
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Return whether a pooler gives each transaction another session of PostgreSQL.
+
+    Locks and settings of a session are those of other clients there, too. It is seen where another
+    client gets the session that we have just used, or we get another one.
+    """
+    if connection.dialect.name != "postgresql":
+        return False
+    number = _get_session(connection)
+    info = getattr(connection.connection.driver_connection, "info", None)
+    if number == getattr(info, "backend_pid", None):  # of whom has answered the connection
+        return False
+    with suppress(DBAPIError), connection.engine.connect() as other:
+        for _ in range(3):
+            if _get_session(other) == number or _get_session(connection) != number:
+                return True
+    return False
+
+
+def _get_session(connection: Connection) -> int | None:
+    number: int | None = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+    connection.rollback()
+    return number
 
 
 def _find_postgresql_holder(connection: Connection) -> str:
@@ -90,13 +208,13 @@ def _find_mysql_holder(connection: Connection) -> str:
     return f"connection {number} of user {user} from {host}, {seconds} s in its current state"
 
 
-_POSTGRESQL = _Lock(
+_POSTGRESQL = _SessionLock(
     # Not the function that waits: its transaction would deadlock with CREATE INDEX CONCURRENTLY.
     f"SELECT pg_try_advisory_lock({POSTGRESQL_KEY})",
     f"SELECT pg_advisory_unlock({POSTGRESQL_KEY})",
     _find_postgresql_holder,
 )
-_MYSQL = _Lock(
+_MYSQL = _SessionLock(
     f"SELECT GET_LOCK({MYSQL_NAME}, 0)",
     f"SELECT RELEASE_LOCK({MYSQL_NAME})",
     _find_mysql_holder,

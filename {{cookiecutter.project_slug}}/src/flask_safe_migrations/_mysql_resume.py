@@ -65,7 +65,7 @@ class Progress:
         if not self.is_kept:
             return
         self._write(*self.committed, certain=True)
-        self.connection.commit()
+        self.connection.connection.commit()  # SQLAlchemy knows of no transaction
 
     def was_done_before(self, error: Exception) -> bool:
         """Return whether the upgrade that was killed had done the statement that failed.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from alembic.util import CommandError
-from flask import Blueprint, abort, redirect, render_template, request
+from flask import Blueprint, Flask, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import ServiceUnavailable
 
+from ._differences import find_problem
 from ._prepare import prepare
 from ._revisions import pending_revisions
-from ._server import DatabaseUnavailable, check_database
+from ._server import DatabaseUnavailable, check_database, get_reason
 from ._state import get_state
 
 blueprint = Blueprint(
@@ -40,6 +43,8 @@ def show_page() -> ResponseReturnValue | None:
         pending = pending_revisions()
     except DBAPIError:
         return _answer(problem=_explain())
+    except CommandError as error:
+        return _answer(str(error), has_button=False)
     return _answer(pending=pending) if pending else None
 
 
@@ -55,6 +60,29 @@ def upgrade() -> ResponseReturnValue:
     return redirect(f"{request.script_root}/")
 
 
+class DifferenceMiddleware:
+    """Explain a query that fails because the models and the database differ."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.wsgi_app = app.wsgi_app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            return self.wsgi_app(environ, start_response)
+        except DBAPIError as error:
+            with self.app.request_context(environ):
+                if not (problem := find_problem()):
+                    raise
+                problem = f"{get_reason(error)}. {problem}"
+                self.app.logger.error(problem)
+                try:
+                    answer = _answer(problem, has_button=False)
+                except ServiceUnavailable as refusal:
+                    answer = self.app.handle_user_exception(refusal)
+                return self.app.make_response(answer)(environ, start_response)
+
+
 def _explain() -> str:
     try:
         check_database(get_state().url)
@@ -63,14 +91,17 @@ def _explain() -> str:
     return "The database could not be asked for its revision."
 
 
-def _answer(problem: str = "", pending: list[str] | None = None) -> ResponseReturnValue:
+def _answer(
+    problem: str = "", pending: list[str] | None = None, *, has_button: bool = True
+) -> ResponseReturnValue:
     accepted = request.accept_mimetypes
     if accepted["text/html"] <= accepted["application/json"]:  # a browser prefers pages
         reason = problem or f"Migrations are pending: {', '.join(pending or [])}."
-        raise ServiceUnavailable(f"{reason} To run them: flask db prepare")
+        raise ServiceUnavailable(reason + " To run them: flask db prepare" * has_button)
     page = render_template(
         "flask_safe_migrations/pending.html",
         problem=problem,
+        has_button=has_button,
         pending=pending or [],
         token=get_state().form_token,
     )

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from alembic import command
+from sqlalchemy import FromClause, func, inspect, select, table
 
 from . import _server
-from ._state import get_state
+from ._differences import UnknownRevision
+from ._reset import is_of_this_project
+from ._revisions import connect
+from ._state import State, get_state
 
 
 def prepare() -> list[str]:
@@ -31,8 +35,26 @@ def prepare() -> list[str]:
             _server.create_database(state.url)
             done.append(f"Created the database {_server.describe_database(state.url)}.")
     config: Any = state.migrate.get_config()
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except UnknownRevision as error:
+        with connect(state.engine) as connection:
+            if not is_of_this_project(connection, state):
+                raise
+        done.append(
+            f"A newer release has migrated the database: {error.revision} is not known here."
+        )
     if config.attributes.get("is_new_database") and state.seed:
+        before = _count_rows(state)
         state.seed()
-        done.append("Seeded it.")
+        if _count_rows(state) > before:
+            done.append("Seeded it.")
     return done
+
+
+def _count_rows(state: State) -> int:
+    with connect(state.engine) as connection:
+        models: list[FromClause] = [*state.tables]
+        names = set(inspect(connection).get_table_names()) - {it.name for it in state.tables}
+        tables = models + [table(name) for name in names]
+        return sum(connection.scalar(select(func.count()).select_from(it)) or 0 for it in tables)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -47,8 +48,11 @@ def check_readiness(timeout: float = 0.8) -> Readiness:
         timeout: Seconds to wait for the database. A load balancer often waits for one.
     """
     state = get_state()
-    if not has_revisions(state.directory):
-        return Readiness("this code has no migrations")
+    try:
+        if not has_revisions(state.directory):
+            return Readiness("this code has no migrations")
+    except CommandError as error:
+        return Readiness(str(error))
     asked = state.readiness.submit(_ask, state.engine, state)
     try:
         return asked.result(timeout)

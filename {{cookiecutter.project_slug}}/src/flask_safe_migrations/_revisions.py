@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+import click
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.util import to_tuple
+from alembic.util import CommandError, rev_id, to_tuple
 from sqlalchemy import Connection, Engine, inspect
 
 from . import _mysql_resume
 from ._state import State, get_state
+
+# What a file of a revision says about itself.
+REVISION = re.compile(r"""^revision\b[^=\n]*=\s*["'](.+?)["']""", re.MULTILINE)
+PARENTS = re.compile(r"""^down_revision\b[^=\n]*=\s*([(\[][^)\]]*|["'].+?["'])""", re.MULTILINE)
+NAMES = re.compile(r"""["'](.+?)["']""")
 
 
 def current_revisions() -> tuple[str, ...]:
@@ -47,7 +54,7 @@ def unknown_tables() -> list[str]:
     """
     state = get_state()
     version_table = state.version_table.get("version_table", "alembic_version")
-    known = made_tables(state.directory) | {version_table, _mysql_resume.TABLE}
+    known = made_tables(state.directory) | {version_table, _mysql_resume.TABLE, "alembic_lock"}
     with connect(state.engine) as connection:
         return sorted(set(inspect(connection).get_table_names()) - known)
 
@@ -98,11 +105,50 @@ def _versions(directory: Path) -> tuple[Path, int]:
     return folder, folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
+def known_revisions(directory: Path) -> set[str]:
+    return set(_read_parents(*_versions(directory)))
+
+
+def check_files(versions: Path) -> None:
+    """Refuse files that Alembic can't put in order, and two heads where a command needs one."""
+    by_name: dict[str, Path] = {}
+    parents: dict[Path, list[str]] = {}
+    for path in sorted(versions.glob("*.py")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        parents[path] = NAMES.findall("".join(PARENTS.findall(text)))
+        for name in REVISION.findall(text)[:1]:
+            if (other := by_name.setdefault(name, path)) != path:
+                raise CommandError(
+                    f"{other.name} and {path.name} are the same revision {name}. Delete the copy, or"
+                    f' write in it: revision = "{rev_id()}" and down_revision = "{name}"'
+                )
+    for path, below in parents.items():
+        missing = [name for name in below if name not in by_name]
+        if missing and len(by_name) == len(parents):  # else a file may state it in another way
+            raise CommandError(
+                f"{path.name} follows revision {missing[0]}, which is not in {versions}. Restore its"
+                " file, or let down_revision name the revision that it follows now."
+            )
+    heads = set(by_name) - {name for below in parents.values() for name in below}
+    command = click.get_current_context(silent=True)
+    options = command.params if command else {}
+    if len(heads) > 1 and "head" in (options.get("head"), options.get("revision")):
+        raise CommandError(describe_heads(heads))
+
+
+def describe_heads(heads: Iterable[str]) -> str:
+    return (
+        f"Several revisions are the last one: {', '.join(sorted(heads))}. They come from branches of"
+        ' the code. To join them, run: flask db merge -m "merge" heads'
+    )
+
+
 @lru_cache(maxsize=1)
 def _read_parents(versions: Path, changed: int) -> dict[str, tuple[str, ...]]:
     """Return the revisions below each revision, oldest first."""
     if not changed:
         return {}
+    check_files(versions)
     scripts = list(ScriptDirectory(versions.parent).walk_revisions())
     return {script.revision: to_tuple(script.down_revision, ()) for script in reversed(scripts)}
 

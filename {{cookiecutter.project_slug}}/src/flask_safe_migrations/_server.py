@@ -31,6 +31,9 @@ IS_THERE = {
     "mysql": "SELECT count(*) FROM information_schema.schemata WHERE schema_name = :name",
     "mariadb": "SELECT count(*) FROM information_schema.schemata WHERE schema_name = :name",
 }
+# A lock that was not available, and a deadlock, of PostgreSQL and MySQL. In a Galera cluster the latter
+# is a change that another node has made first; 1047 comes from a node that has lost the others.
+TEMPORARY = {"55P03", "40P01", "1205", "1213", "1047"}
 
 
 class DatabaseUnavailable(Exception):
@@ -150,6 +153,13 @@ def get_codes(error: DBAPIError) -> set[str]:
     names = [getattr(orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
     names += getattr(orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
     return {str(name) for name in names if name}
+
+
+def is_temporary(error: Exception) -> bool:
+    """Return whether the transaction may succeed when it is run again."""
+    if not isinstance(error, DBAPIError):
+        return False
+    return bool(get_codes(error) & TEMPORARY) or "SAVEPOINT" in get_reason(error)
 
 
 def _connect(url: URL) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import click
-import flask_migrate
 from alembic.util import CommandError
 from flask import current_app
 from flask.cli import NoAppException, ScriptInfo, with_appcontext
 from flask_migrate.cli import db as flask_db
+
+REPORT_INTERVAL = 2  # seconds
 
 
 class DatabaseGroup(click.Group):
@@ -16,11 +19,11 @@ class DatabaseGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             ctx.ensure_object(ScriptInfo).load_app()
+            return super().invoke(ctx)
         except (NoAppException, SyntaxError) as error:
             if "Traceback" in (text := str(error)) or isinstance(error, SyntaxError):
                 raise click.ClickException(text.strip().splitlines()[-1]) from error
             raise
-        return super().invoke(ctx)
 
 
 # The entry point. Flask-Migrate's own group has the same commands.
@@ -68,11 +71,39 @@ def lint(revisions: tuple[str, ...]) -> None:
 
 
 @db.command()
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.argument("column")
+@click.argument("expression")
+@click.option("--where", help="The rows in SQL, in place of those where COLUMN is NULL.")
+@click.option("--batch-size", default=1000, type=click.IntRange(1), show_default=True)
 @with_appcontext
-def reset(yes: bool) -> None:
+def backfill(column: str, expression: str, where: str | None, batch_size: int) -> None:
+    """Set COLUMN, such as note.rank, to the SQL EXPRESSION in small batches.
+
+    Only rows where it is NULL are changed. It can be stopped, and run again to continue.
+    """
+    from . import _backfill
+
+    started = reported = time.monotonic()
+    try:
+        for done, total in _backfill.backfill(column, expression, where, batch_size):
+            if time.monotonic() - reported > REPORT_INTERVAL:
+                reported = time.monotonic()
+                left = (reported - started) / max(done, 1) * max(total - done, 0)
+                click.echo(f"{done:,} of {total:,} rows; about {left / 60:.1f} minutes left")
+    except CommandError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Filled {column} in {done:,} rows.")
+
+
+@db.command()
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--drop", multiple=True, help="A table that no revision here makes.")
+@with_appcontext
+def reset(yes: bool, drop: tuple[str, ...]) -> None:
     """Undo all revisions, apply them again, and seed: in development only."""
-    from . import _server
+    from sqlalchemy.exc import DBAPIError
+
+    from . import DatabaseUnavailable, _reset, _server
     from ._state import get_state
 
     place = _server.describe_database(get_state().url)
@@ -83,8 +114,10 @@ def reset(yes: bool) -> None:
         )
     if not yes:
         click.confirm(f"Delete all rows of this project in {place}?", abort=True)
-    flask_migrate.downgrade(revision="base")
-    flask_migrate.upgrade()
+    try:
+        _reset.reset(drop)
+    except (DatabaseUnavailable, CommandError, DBAPIError) as error:
+        raise click.ClickException(str(error)) from error
     _seed(required=False)
 
 

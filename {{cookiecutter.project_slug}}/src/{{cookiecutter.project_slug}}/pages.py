@@ -1,7 +1,7 @@
 """Shared by all HTML pages: CSRF protection, error pages and the home page."""
 
 from flask import Blueprint, Flask, current_app, render_template, request
-from flask_safe_migrations import current_revisions, describe_database
+from flask_safe_migrations import current_revisions, describe_database, find_problem
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug import Response
 from werkzeug.exceptions import BadHost, HTTPException, SecurityError
@@ -24,8 +24,8 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/")
 def home() -> str:
-    options = {"engine": db.engine, "describe": describe_database, "revisions": current_revisions}
-    return render_template("home.html", **options)
+    asked = {"describe": describe_database, "revisions": current_revisions, "differ": find_problem}
+    return render_template("home.html", engine=db.engine, **asked)
 
 
 def render_error(error: HTTPException) -> Response:

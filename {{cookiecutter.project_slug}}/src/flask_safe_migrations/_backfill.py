@@ -1,0 +1,100 @@
+"""Fills a column of a large table in small transactions: `flask db backfill`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from alembic.util import CommandError
+from flask import current_app
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    Table,
+    and_,
+    func,
+    inspect,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+
+from . import _environment, _server
+
+
+def backfill(name: str, value: str, where: str | None, size: int) -> Iterator[tuple[int, int]]:
+    """Set a column where it has no value, and yield how many rows are done, and of how many.
+
+    Each batch is committed. The rows themselves say what is left, so it can be stopped and run
+    again at any time.
+
+    Args:
+        name: The column, as `table.column` or `schema.table.column`.
+        value: An expression in SQL, which may use the other columns of the row.
+        where: The rows in SQL, in place of those where the column is NULL.
+        size: Rows that are locked at a time.
+
+    Raises:
+        alembic.util.CommandError: There is no such column, or the database refuses.
+    """
+    try:
+        with _environment.connect() as connection:
+            if connection.dialect.name == "sqlite":  # which checks values of foreign keys then
+                connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
+            yield from _fill(connection, _find_column(connection, name), value, where, size)
+    except _server.DatabaseUnavailable as error:
+        raise CommandError(str(error)) from error
+    except DBAPIError as error:
+        again = " What was filled before is kept. To continue, run the same command again."
+        again *= _server.is_temporary(error)
+        raise CommandError(f"{_server.get_reason(error)}.{again}") from error
+
+
+def _find_column(connection: Connection, name: str) -> Column[Any]:
+    path, _, column = name.rpartition(".")
+    schema, _, table = path.rpartition(".")
+    if not table or not inspect(connection).has_table(table, schema or None):
+        example = 'flask db backfill note.rank "0"'
+        raise CommandError(f"There is no table {path!r}. An example: {example}")
+    found = Table(table, MetaData(), schema=schema or None, autoload_with=connection)
+    if column not in found.c:
+        raise CommandError(f"Table {path} has no column {column}: {', '.join(found.c.keys())}.")
+    if not found.primary_key.columns:
+        raise CommandError(f"Table {path} has no primary key, by which batches are made.")
+    return found.c[column]
+
+
+def _fill(
+    connection: Connection, column: Column[Any], value: str, where: str | None, size: int
+) -> Iterator[tuple[int, int]]:
+    """Go through the primary key once. A batch that meets a locked row is tried again."""
+    rows = literal_column(f"({where})") if where else column.is_(None)
+    key = tuple(column.table.primary_key.columns)
+    total = connection.scalar(select(func.count()).select_from(column.table).where(rows)) or 0
+    connection.rollback()
+    batch = select(*key).where(rows).order_by(*key).limit(size)
+    fill = update(column.table).values({column: literal_column(f"({value})")}).where(rows)
+    done, start, deadline = 0, and_(True), 0.0
+    yield done, total
+    while True:
+        deadline = deadline or time.monotonic() + _environment.get_seconds("MIGRATION_LOCK_TIMEOUT")
+        try:
+            if not (found := connection.execute(batch.where(start)).all()):
+                return
+            last = tuple(found[-1])
+            end = and_(key[0] <= last[0], tuple_(*key) <= last)  # MySQL has an index for the first
+            filled = connection.execute(fill.where(start, end)).rowcount
+            connection.commit()
+        except DBAPIError as error:
+            connection.rollback()
+            if not _server.is_temporary(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_environment.LOCK_PAUSE)
+            continue
+        done, start, deadline = done + filled, and_(key[0] >= last[0], tuple_(*key) > last), 0.0
+        yield done, total
+        time.sleep(float(current_app.config["MIGRATION_BATCH_PAUSE"]))

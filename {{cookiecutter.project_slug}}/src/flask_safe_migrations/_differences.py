@@ -1,0 +1,152 @@
+"""Explains how the models, the revisions and the database differ, and which command helps."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from alembic import context
+from alembic.autogenerate import produce_migrations
+from alembic.operations import ops
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from alembic.script.revision import MultipleHeads, RangeNotAncestorError, RevisionError
+from alembic.util import CommandError
+
+from . import _ordering, _revisions, _server
+from ._state import get_state
+
+log = logging.getLogger("alembic.env")
+comparing = Lock()  # Alembic has one context in a process
+
+
+class UnknownRevision(CommandError):
+    """The database is at a revision that this code doesn't have."""
+
+    def __init__(self, revision: str) -> None:
+        self.revision = revision
+        super().__init__(
+            f"The database {describe_database()} is at revision {revision}, which is not in"
+            " migrations/versions. It belongs to a newer release, another branch or another"
+            " project. Switch to the code that has it, or set DATABASE_URL to another database."
+            " In development, you can delete all rows of this project instead: flask db reset"
+        )
+
+
+def describe_database() -> str:
+    return _server.describe_database(get_state().url)
+
+
+@contextmanager
+def explained(command: str, heads: tuple[str, ...]) -> Iterator[None]:
+    """Say in words of the database what Alembic says about the graph of revisions."""
+    if command == "downgrade" and not heads:
+        log.info("Nothing to undo: no revision is applied to %s.", describe_database())
+    try:
+        yield
+    except CommandError as error:
+        if text := _explain(error, command, heads):
+            raise CommandError(text) from error
+        raise
+
+
+def _explain(error: CommandError, command: str, heads: tuple[str, ...]) -> str | None:
+    known, cause = context.script.get_heads(), error.__cause__
+    is_behind = str(error).startswith("Target database is not up to date")
+    if not is_behind and not isinstance(cause, RevisionError):
+        return None
+    if isinstance(cause, MultipleHeads) or (len(known) > 1 and command != "downgrade"):
+        return _revisions.describe_heads(known)
+    pending = _revisions.find_pending(get_state().directory, heads)
+    if is_behind:
+        return f"Revisions are not applied yet: {', '.join(pending)}. Run: flask db upgrade"
+    target = str(context.get_context().opts.get("destination_rev"))
+    if command == "downgrade" and isinstance(cause, RangeNotAncestorError):
+        return f"Nothing was undone: {target} has not been applied to {describe_database()}."
+    if not re.search(r"[+-]\d+$", target):
+        return None
+    if command == "upgrade":
+        return f"{_count(len(pending))} pending. To apply all of them, run: flask db upgrade"
+    applied = sum(1 for _ in context.script.iterate_revisions(heads, "base"))
+    return (
+        f"Nothing was undone. {_count(applied)} applied to {describe_database()}. To undo all of them,"
+        " run: flask db downgrade base"
+    )
+
+
+def _count(number: int) -> str:
+    return {0: "No revision is", 1: "Only 1 revision is"}.get(
+        number, f"Only {number} revisions are"
+    )
+
+
+def find_problem() -> str | None:
+    """Return how the models and the database differ, and which command helps, or None.
+
+    Raises:
+        alembic.util.CommandError: The files of the revisions contradict each other.
+        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
+    """
+    from . import _options
+
+    state = get_state()
+    config: Any = state.migrate.get_config()
+    directory = ScriptDirectory.from_config(config)
+    with (
+        comparing,
+        warnings.catch_warnings(action="ignore"),
+        _revisions.connect(state.engine) as connection,
+        EnvironmentContext(config, directory),
+    ):
+        heads = _revisions.read_heads(connection, state)
+        if unknown := set(heads) - {script.revision for script in directory.walk_revisions()}:
+            return str(UnknownRevision(min(unknown)))
+        options = _options.combine(state.migrate.alembic_ctx_kwargs, state, [])
+        context.configure(connection=connection, **options)
+        upgrade = produce_migrations(context.get_context(), options["target_metadata"]).upgrade_ops
+    if upgrade is None or upgrade.is_empty():
+        return None
+    return find_edited(upgrade) or (
+        'No revision makes what the models have. Run: flask db migrate -m "what changed", then:'
+        " flask db upgrade"
+    )
+
+
+def find_edited(upgrade: ops.UpgradeOps) -> str | None:
+    """Return which revision, according to its file, has made already what the next one would."""
+    for op in _ordering.flatten(upgrade):
+        if not isinstance(op, ops.CreateTableOp | ops.AddColumnOp):
+            continue
+        table, column = op.table_name, op.column.name if isinstance(op, ops.AddColumnOp) else ""
+        if revision := _find_maker(table, column, op.schema):
+            return (
+                f"The database doesn't have {table} {column}, although revision {revision} makes it:"
+                " its file was edited after it had been applied. Undo the edit, and run: flask db"
+                " migrate. In development, you can apply it again instead, which deletes all rows:"
+                " flask db reset"
+            )
+    return None
+
+
+def _find_maker(table: str, column: str, schema: str | None) -> str | None:
+    """Return the revision that makes the table, or its column, unless a later one undoes it."""
+    name = rf"""["']{re.escape(column)}["']"""
+    makes = rf"Column\(\s*{name}" if column else r"op\.create_table\("
+    undoes = r"op\.(drop|rename)_table\("
+    undoes += rf"|drop_column\([^)]*{name}|{name}[^)]*new_column_name" if column else ""
+    for script in ScriptDirectory(str(get_state().directory)).walk_revisions():  # newest first
+        text = Path(script.path).read_text(encoding="utf-8").partition("def downgrade")[0]
+        for call in reversed(re.split(r"^    (?=op\.|with op\.)", text, flags=re.MULTILINE)[1:]):
+            schemas = re.findall(r"""\bschema=["'](.+?)["']""", call) or [None]
+            if re.findall(r"""["'](.+?)["']""", call)[:1] == [table] and schema in schemas:
+                if re.search(undoes, call):
+                    return None
+                if re.search(makes, call):
+                    return script.revision
+    return None

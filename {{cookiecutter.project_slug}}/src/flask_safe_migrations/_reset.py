@@ -1,0 +1,85 @@
+"""Brings a database in development back to its beginning, whatever state it is in: `flask db reset`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from typing import Any
+
+from alembic import command
+from alembic.util import CommandError
+from sqlalchemy import Connection, MetaData, delete, inspect, table
+
+from . import _differences, _environment, _mysql_resume, _revisions
+from ._state import State, get_state
+
+log = logging.getLogger("alembic.env")
+
+
+def reset(drop: Collection[str] = ()) -> None:
+    """Undo all revisions, or drop the tables that they have made, and apply them again.
+
+    Args:
+        drop: Tables that no revision here makes, such as those of a lost one, to drop as well.
+    """
+    state = get_state()
+    configs: list[Any] = [state.migrate.get_config() for _ in range(2)]  # refuses wrong files
+    with _environment.connect() as connection:
+        heads = _revisions.read_heads(connection, state)
+        is_ours = bool(heads) or inspect(connection).has_table(_mysql_resume.TABLE)
+        is_lost = bool(set(heads) - _revisions.known_revisions(state.directory))
+        if is_lost and not is_of_this_project(connection, state):
+            raise CommandError(
+                f"Nothing was deleted: {_differences.describe_database()} doesn't have the tables of"
+                " this project. If it is not of another one, drop the database, and run: flask db"
+                " prepare"
+            )
+    if not is_lost:
+        try:
+            command.downgrade(configs[0], "base")
+        except Exception as error:  # of any kind: revisions are code
+            log.warning("A revision can't be undone, so the tables are dropped: %s", error)
+    if is_ours:
+        with _environment.connect() as connection:
+            _drop_tables(connection, state, drop, with_models=is_lost)
+    command.upgrade(configs[1], "heads")
+
+
+def is_of_this_project(connection: Connection, state: State) -> bool:
+    """Return whether all tables that revisions make are there, with most of their columns."""
+    inspector, made = inspect(connection), _revisions.made_tables(state.directory)
+    expected = [it for it in state.tables if it.key in made]
+    for it in expected:
+        is_there = inspector.has_table(it.name, it.schema)
+        columns = inspector.get_columns(it.name, it.schema) if is_there else []
+        if 2 * len({column["name"] for column in columns} & set(it.c.keys())) <= len(it.c):
+            return False
+    return bool(expected)
+
+
+def _drop_tables(
+    connection: Connection, state: State, drop: Collection[str], *, with_models: bool
+) -> None:
+    """Drop what is left of this project. Tables of others stay, and may not refer to it."""
+    keys = _revisions.made_tables(state.directory) | {_mysql_resume.TABLE, *drop}
+    keys |= {it.key for it in state.tables if with_models}
+    inspector, metadata = inspect(connection), MetaData()
+    for schema in {key.rpartition(".")[0] or None for key in keys}:
+        if schema and not inspector.has_schema(schema):
+            continue
+        names = set(inspector.get_table_names(schema))
+        ours = {name for name in names if f"{schema}.{name}".removeprefix("None.") in keys}
+        ours |= {name for name in names if name.startswith("_alembic_tmp_")}
+        for name in names - ours:
+            for key in inspector.get_foreign_keys(name, schema):
+                if key["referred_table"] in ours and key["referred_schema"] == schema:
+                    raise CommandError(
+                        f"Table {name} refers to {key['referred_table']}, and no revision here makes"
+                        f" it. If a lost revision has made it, run: flask db reset --drop {name}"
+                    )
+        metadata.reflect(connection, schema, only=sorted(ours))
+        tables = [it for it in metadata.tables.values() if it.schema == schema and it.name in ours]
+        metadata.drop_all(connection, tables)
+    name = state.version_table.get("version_table", "alembic_version")
+    connection.execute(delete(table(name, schema=state.version_table.get("version_table_schema"))))
+    connection.commit()
