@@ -4,10 +4,7 @@ from flask import Flask, Response, abort, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 # https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CSP
-CONTENT_POLICY = (
-    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none';"
-    " object-src 'none'"
-)
+CONTENT_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 # https://owasp.org/www-project-secure-headers/
 HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
