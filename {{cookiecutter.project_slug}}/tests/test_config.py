@@ -79,6 +79,31 @@ def test_gunicorn_takes_the_settings_or_prints_one_message(
     assert fault == "  PROXIES: Not a valid integer."
 
 
+@pytest.mark.parametrize(
+    ("address", "bind"),
+    [
+        ("", "127.0.0.1:8000"),
+        ("192.0.2.1", "192.0.2.1:8000"),
+        ("192.0.2.1:80", "192.0.2.1:80"),
+        (":80", ":80"),
+        ("::1", "[::1]:8000"),
+        ("[::1]", "[::1]:8000"),
+        ("[::1]:80", "[::1]:80"),
+        ("unix:/run/app.sock", "unix:/run/app.sock"),
+    ],
+)
+def test_gunicorn_listens_on_the_address_and_trusts_no_proxy_itself(
+    address: str, bind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIND", address)
+    monkeypatch.delenv("PORT", raising=False)
+
+    settings = runpy.run_path(str(EXAMPLE.parent / "gunicorn.conf.py"))
+
+    assert settings["bind"] == bind
+    assert settings["forwarded_allow_ips"] == ""
+
+
 def test_the_environment_takes_precedence_over_the_file() -> None:
     config.ENV_FILE.write_text("SECRET_KEY=other\nLOG_LEVEL=DEBUG")
 

@@ -126,7 +126,6 @@ def _create_sqlite_file(dialect: Dialect, record: object, args: list[str], optio
 
 
 def limit_queries(connection: Connection) -> None:
-    """Limit the queries of a transaction, which gets any session of a pooler."""
     seconds = current_app.config["QUERY_TIMEOUT"] or NO_LIMIT
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000}")
 

@@ -69,7 +69,6 @@ def init_app(app: Flask) -> None:
 
 
 def _get_secrets(app: Flask) -> tuple[str, ...]:
-    """Return the secrets in the settings, in each form in which they may be logged."""
     secrets = [app.config[name] for name in app.config if name.endswith(("_SECRET", "SECRET_KEY"))]
     secrets += app.config["SECRET_KEY_FALLBACKS"]
     for name in app.config:
