@@ -66,7 +66,6 @@ def load_config() -> SimpleNamespace:
     env.float("MIGRATION_WAIT", 600, validate=seconds)
     env.float("MIGRATION_LOCK_TIMEOUT", 10, validate=seconds)
     env.float("MIGRATION_STATEMENT_TIMEOUT", 0, validate=seconds)
-    # https://docs.python.org/3/library/logging.html#logging-levels
     env.log_level("LOG_LEVEL", logging.INFO)
     # https://gunicorn.org/reference/settings/#threads
     env.int("WEB_THREADS", 4, validate=validate.Range(1, 1000))
