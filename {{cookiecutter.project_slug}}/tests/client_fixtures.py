@@ -19,6 +19,7 @@ NOTE_ROWS = (
     " VALUES (1, 'ann@example.com', true, 'a', 'b')",
     "INSERT INTO note (owner_id, title, body) VALUES (1, 'Milk', 'Two litres')",
 )
+OPEN = {"public": True}  # how a blueprint of the API needs no token
 FAST_HASH = {"argon2__rounds": 1, "argon2__memory_cost": 8, "argon2__parallelism": 1}
 # What an application is created faster without.
 OPTIONAL = (
@@ -93,6 +94,7 @@ from flask.testing import FlaskClient
 
 # A note in a database of the first revision.
 NOTE_ROWS = ("INSERT INTO note (title, body) VALUES ('Milk', 'Two litres')",)
+OPEN: dict[str, object] = {}
 
 
 @pytest.fixture(scope="session")

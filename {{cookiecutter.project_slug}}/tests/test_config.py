@@ -79,6 +79,31 @@ def test_gunicorn_takes_the_settings_or_prints_one_message(
     assert fault == "  PROXIES: Not a valid integer."
 
 
+@pytest.mark.parametrize(
+    ("address", "bind"),
+    [
+        ("", "127.0.0.1:8000"),
+        ("192.0.2.1", "192.0.2.1:8000"),
+        ("192.0.2.1:80", "192.0.2.1:80"),
+        (":80", ":80"),
+        ("::1", "[::1]:8000"),
+        ("[::1]", "[::1]:8000"),
+        ("[::1]:80", "[::1]:80"),
+        ("unix:/run/app.sock", "unix:/run/app.sock"),
+    ],
+)
+def test_gunicorn_listens_on_the_address_and_trusts_no_proxy_itself(
+    address: str, bind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIND", address)
+    monkeypatch.delenv("PORT", raising=False)
+
+    settings = runpy.run_path(str(EXAMPLE.parent / "gunicorn.conf.py"))
+
+    assert settings["bind"] == bind
+    assert settings["forwarded_allow_ips"] == ""
+
+
 def test_the_environment_takes_precedence_over_the_file() -> None:
     config.ENV_FILE.write_text("SECRET_KEY=other\nLOG_LEVEL=DEBUG")
 
@@ -126,6 +151,25 @@ def test_a_weak_key_is_refused_outside_development(
 
     monkeypatch.setenv("FLASK_DEBUG", "1")
     assert key == load_config().SECRET_KEY
+{%- if cookiecutter.accounts == "yes" %}
+
+
+def test_the_hosts_that_links_lead_to_are_required_in_production(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRUSTED_HOSTS", " ")
+    with pytest.raises(ConfigurationError, match="TRUSTED_HOSTS: It is empty"):
+        load_config()
+
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    assert load_config().TRUSTED_HOSTS == []
+
+
+def test_the_former_name_of_a_setting_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRATION", "0")
+
+    assert load_config().SECURITY_REGISTERABLE is False
+{%- endif %}
 
 
 def test_an_empty_key_is_refused_in_development_too(monkeypatch: pytest.MonkeyPatch) -> None:

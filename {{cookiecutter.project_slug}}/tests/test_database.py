@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from conftest import NewApp
 from flask import Flask, g
-from sqlalchemy import make_url, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    create_engine,
+    func,
+    literal,
+    make_url,
+    null,
+    select,
+    text,
+)
 from sqlalchemy.dialects import sqlite
 
 from {{ cookiecutter.project_slug }}.database import (
@@ -16,6 +32,7 @@ from {{ cookiecutter.project_slug }}.database import (
     UtcDateTime,
     db,
     get_connect_args,
+    limit_queries,
 )
 
 DIALECT = sqlite.dialect()
@@ -83,6 +100,60 @@ def test_through_a_pooler_no_statement_is_prepared(pooler: bool) -> None:
 
     assert ("prepare_threshold" in arguments) == pooler
     assert ("options" in arguments) != pooler
+
+
+class FakeConnection:
+    """A connection to a database that these tests may not have."""
+
+    def __init__(self, name: str, charset: str = "") -> None:
+        self.dialect = SimpleNamespace(name=name)
+        self.charset = charset
+        self.statements: list[str] = []
+
+    def exec_driver_sql(self, statement: str) -> SimpleNamespace:
+        self.statements.append(statement)
+        return SimpleNamespace(scalar=lambda: self.charset)
+
+
+def test_behind_a_pooler_each_transaction_limits_its_queries(app: Flask) -> None:
+    connection = FakeConnection("postgresql")
+
+    with app.app_context():
+        limit_queries(cast(Connection, connection))
+
+    assert connection.statements == ["SET LOCAL statement_timeout = 30000"]
+
+
+@pytest.mark.parametrize(
+    ("name", "default", "set_to"),
+    [("mysql", "latin1", "utf8mb4"), ("mariadb", "utf8mb4", None), ("sqlite", "", None)],
+)
+def test_tables_take_all_characters_on_mysql(name: str, default: str, set_to: str | None) -> None:
+    table = Table("letter", MetaData(), Column("id", Integer))
+
+    table.dispatch.before_create(table, FakeConnection(name, default))
+
+    assert table.dialect_kwargs.get(f"{name}_charset") == set_to
+
+
+def test_a_search_ignores_the_case_of_all_letters(app: Flask) -> None:
+    with app.app_context():
+        found = db.session.scalar(select(literal("ÉTÉ привет").icontains("été ПРИВЕТ")))
+        nothing = db.session.scalar(select(func.lower(null())))
+
+    assert found
+    assert nothing is None
+
+
+def test_only_the_owner_can_read_the_file_of_an_sqlite_database(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    engine = create_engine(f"sqlite:///{tmp_path}/app.db")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE letter (id INTEGER)")
+    engine.dispose()
+    os.umask(before)
+
+    assert (tmp_path / "app.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_query_that_waits_too_long_is_given_up(migrated_app: Flask, new_app: NewApp) -> None:

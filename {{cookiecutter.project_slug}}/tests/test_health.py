@@ -106,9 +106,10 @@ def error_of(sql: str | None, *arguments: object, **attributes: str) -> DBAPIErr
         PoolTimeout(),
         error_of("INSERT", sqlite_errorname="SQLITE_FULL"),
         error_of("INSERT", sqlstate="57014"),
+        error_of("INSERT", sqlstate="25006"),
         error_of("INSERT", 1205, "Lock wait timeout exceeded"),
     ],
-    ids=["no connection", "no free connection", "full disk", "canceled", "locked"],
+    ids=["no connection", "no free connection", "full disk", "canceled", "read-only", "locked"],
 )
 def test_while_the_database_is_unavailable_a_request_is_answered_503(
     new_app: NewApp, error: Exception

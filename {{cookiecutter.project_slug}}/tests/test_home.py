@@ -57,3 +57,23 @@ def test_an_error_in_the_application_shows_nothing_of_it(new_app: NewApp) -> Non
     assert response.status_code == 500
     assert "Internal Server Error" in response.text
     assert "hidden" not in response.text
+
+
+def test_a_host_that_is_none_is_refused(app: Flask) -> None:
+    for host in ("a..b", f"{'a' * 64}.example"):
+        for path in ("/", "/nowhere"):
+            assert app.test_client().get(path, headers={"Host": host}).status_code == 400
+
+
+def test_over_https_no_other_host_can_set_the_cookie(new_app: NewApp) -> None:
+    client = new_app(SESSION_COOKIE_SECURE=True).test_client()
+    client.get("/notes/new", base_url="https://localhost", follow_redirects=True)
+
+    cookie = client.get_cookie("__Host-session")
+    assert cookie
+    assert (cookie.secure, cookie.path, cookie.domain) == (True, "/", "localhost")
+    assert "Browsers keep its cookie only if you use https" in client.post("/notes/new").text
+
+
+def test_a_form_is_taken_hours_after_it_was_opened(client: FlaskClient) -> None:
+    assert client.application.config["WTF_CSRF_TIME_LIMIT"] is None

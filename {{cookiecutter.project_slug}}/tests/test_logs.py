@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from conftest import NewApp
 from flask.testing import FlaskClient
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import IntegrityError
 
 from {{ cookiecutter.project_slug }}.database import db
 
@@ -40,6 +42,7 @@ def test_a_request_is_one_object_on_one_line(new_app: NewApp, capsys: Captured) 
     assert logged["route"] == "/ask/<int:times>"
     assert logged["queries"] == 2
     assert logged["milliseconds"] >= logged["query_milliseconds"] >= 0
+    assert logged["address"] == "127.0.0.1"
     assert "private" not in line
 
 
@@ -79,6 +82,33 @@ def test_an_error_is_logged_with_its_traceback(new_app: NewApp, capsys: Captured
     error, request = map(json.loads, capsys.readouterr().err.splitlines())
     assert "RuntimeError: why" in error["exc_info"]
     assert error["request_id"] == request["request_id"]
+
+
+@pytest.mark.parametrize(
+    "message", [("refused: 'secret'",), ("refused\nDETAIL:  Failing row contains (secret)",), ()]
+)
+def test_what_a_database_says_about_values_is_not_logged(
+    new_app: NewApp, capsys: Captured, message: tuple[str, ...]
+) -> None:
+    app = new_app()
+    app.testing = False
+
+    @app.get("/broken")
+    def broken() -> str:
+        raise IntegrityError("INSERT", {}, sqlite3.IntegrityError(*message)) from None
+
+    app.test_client().get("/broken")
+
+    logged = capsys.readouterr().err
+    assert "IntegrityError" in logged
+    assert "secret" not in logged
+    assert ("refused" in logged) == bool(message)
+
+
+def test_a_path_breaks_no_line(new_app: NewApp, capsys: Captured) -> None:
+    new_app().test_client().get("/a%0aINFO forged")
+
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_secrets_are_redacted(new_app: NewApp, capsys: Captured) -> None:

@@ -6,7 +6,7 @@ from io import BytesIO
 
 import pytest
 from conftest import NewApp
-from flask import request
+from flask import request, url_for
 from flask.testing import FlaskClient
 
 from {{ cookiecutter.project_slug }}.security import HEADERS
@@ -38,6 +38,17 @@ def test_proxies_are_believed_only_where_they_are_configured(
     assert (
         app.test_client().get("/address", headers={"X-Forwarded-For": "192.0.2.1"}).text == address
     )
+
+
+@pytest.mark.parametrize(("prefix", "status"), [("/shop", 200), ("//evil", 400), ("/\\evil", 400)])
+def test_a_prefix_is_a_path(new_app: NewApp, prefix: str, status: int) -> None:
+    app = new_app(PROXIES=1)
+    app.add_url_rule("/link", view_func=lambda: url_for("static", filename="style.css"))
+
+    answer = app.test_client().get("/link", headers={"X-Forwarded-Prefix": prefix})
+
+    assert answer.status_code == status
+    assert answer.text.startswith("/shop/static/") == (status == 200)
 
 
 def test_a_body_that_is_too_large_is_refused(new_app: NewApp) -> None:

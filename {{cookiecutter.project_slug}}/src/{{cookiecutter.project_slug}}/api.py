@@ -152,8 +152,7 @@ def render_error(error: HTTPException) -> ResponseReturnValue:
     # https://webargs.readthedocs.io/en/latest/framework_support.html#error-handling
     if messages := getattr(error, "data", {}).get("messages"):
         problem |= {"detail": "Some values can't be used. See errors.", "errors": messages}
-    text, headers = json.dumps(problem), error.get_headers()
-    return Response(text, error.code, headers, content_type=PROBLEM_JSON)
+    return Response(json.dumps(problem), error.code, error.get_headers(), content_type=PROBLEM_JSON)
 
 
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

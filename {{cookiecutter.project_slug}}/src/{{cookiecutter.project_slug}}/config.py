@@ -17,8 +17,7 @@ from flask.helpers import get_debug_flag
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-# A checkout has its .env, its migrations and its instance folder beside pyproject.toml. A wheel has
-# the migrations in the package, and takes the others from the folder in which it is started.
+# A wheel has the migrations in the package, and its .env in the folder in which it is started.
 CHECKOUT = Path(__file__).resolve().parents[2]
 IN_CHECKOUT = (CHECKOUT / "pyproject.toml").is_file()
 PROJECT_ROOT = CHECKOUT if IN_CHECKOUT else Path.cwd()
@@ -53,7 +52,7 @@ def load_config() -> SimpleNamespace:
 {%- else %}
     env.words("TRUSTED_HOSTS", "")
 {%- endif %}
-    env.int("MAX_CONTENT_LENGTH", 250_000, validate=validate.Range(0, 999_999_999))
+    env.int("MAX_CONTENT_LENGTH", 250_000, validate=validate.Range(1, 999_999_999))
 {%- if "pages" in cookiecutter.interface %}
     env.bool("SESSION_COOKIE_SECURE", not get_debug_flag())
     env.str("SESSION_COOKIE_SAMESITE", "Lax", validate=validate.OneOf(("Lax", "Strict", "None")))
@@ -68,7 +67,6 @@ def load_config() -> SimpleNamespace:
     env.float("MIGRATION_LOCK_TIMEOUT", 10, validate=seconds)
     env.float("MIGRATION_STATEMENT_TIMEOUT", 0, validate=seconds)
     env.float("MIGRATION_BATCH_PAUSE", 0.1, validate=seconds)
-    # https://docs.python.org/3/library/logging.html#logging-levels
     env.log_level("LOG_LEVEL", logging.INFO)
     # https://gunicorn.org/reference/settings/#threads
     env.int("WEB_THREADS", 4, validate=validate.Range(1, 1000))

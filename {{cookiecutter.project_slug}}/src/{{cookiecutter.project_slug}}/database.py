@@ -1,7 +1,6 @@
 """The database: the session, the base class of the models, and how the application connects."""
 
 import enum
-import logging
 import os
 import sqlite3
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, g, has_request_context, request
+from flask import Flask, current_app, g, has_request_context, request
 from flask_safe_migrations import SafeMigrate, is_in_memory, name_check
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, DateTime, Enum, MetaData, String, Table, event, make_url
@@ -33,7 +32,6 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert to UTC, and raise ValueError where there is no time zone."""
         if value and not value.tzinfo:
             raise ValueError(f"{value!r} has no time zone: write datetime.now(UTC)")
         return value and value.astimezone(UTC)
@@ -46,8 +44,7 @@ class Base(DeclarativeBase):
     """What all models share: https://docs.sqlalchemy.org/en/21/orm/quickstart.html."""
 
     registry = registry(
-        # Constraints need names that are the same on every database, or no revision can drop them:
-        # https://alembic.sqlalchemy.org/en/latest/naming.html
+        # So that revisions can drop them: https://alembic.sqlalchemy.org/en/latest/naming.html
         metadata=MetaData(
             naming_convention={
                 "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -87,12 +84,9 @@ def init_app(app: Flask) -> None:
     db.init_app(app)
     app.teardown_appcontext(_end_session)  # before that of Flask-SQLAlchemy
     with app.app_context():
-        if "prepare_threshold" in options["connect_args"]:  # behind a pooler
-            seconds = app.config["QUERY_TIMEOUT"] or NO_LIMIT
-            limit = f"SET LOCAL statement_timeout = {seconds * 1000}"
-            event.listen(db.engine, "begin", lambda connection: connection.exec_driver_sql(limit))
         sqlite: dict[str, Any] = {"connect": _set_up_sqlite, "begin": _begin_on_sqlite}
-        for name, listener in (sqlite if url.get_backend_name() == "sqlite" else {}).items():
+        pooler = {"begin": limit_queries} if "prepare_threshold" in options["connect_args"] else {}
+        for name, listener in (sqlite if url.drivername.startswith("sqlite") else pooler).items():
             event.listen(db.engine, name, listener)
 
 
@@ -101,8 +95,7 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
     seconds = config["QUERY_TIMEOUT"] or NO_LIMIT
     limits = f"lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
     options: dict[str, dict[str, Any]] = {
-        # The driver leaves BEGIN to us, so that savepoints work:
-        # https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
+        # BEGIN is ours: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
         "pysqlite": {"timeout": seconds, "isolation_level": None},
         # https://www.postgresql.org/docs/current/libpq-connect.html
         "psycopg": {
@@ -119,8 +112,7 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
     }
     given = options.get(url.get_driver_name(), {})
     if config["MIGRATION_DATABASE_URL"] and given.pop("options", None):
-        # A pooler takes no options, and gives each transaction another session:
-        # https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
+        # A pooler takes no options: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
         given["prepare_threshold"] = None
     return {name: value for name, value in given.items() if name not in url.query}
 
@@ -133,8 +125,13 @@ def _create_sqlite_file(dialect: Dialect, record: object, args: list[str], optio
             os.close(os.open(args[0], os.O_CREAT, 0o600))
 
 
+def limit_queries(connection: Connection) -> None:
+    seconds = current_app.config["QUERY_TIMEOUT"] or NO_LIMIT
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000}")
+
+
 @event.listens_for(Table, "before_create")
-def _set_charset(table: Table, connection: Connection, **options: object) -> None:
+def set_charset(table: Table, connection: Connection, **options: object) -> None:
     """Create tables for all characters on MySQL, where many databases have another default."""
     name, query = connection.dialect.name, "SELECT @@character_set_database"
     if name in ("mysql", "mariadb") and connection.exec_driver_sql(query).scalar() != "utf8mb4":
@@ -149,8 +146,7 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) 
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # Take the write lock at once, except in requests that only read: a transaction that reads
-    # can't write once another process has. https://sqlite.org/lang_transaction.html
+    # One that has read can't write once others have: https://sqlite.org/lang_transaction.html
     reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
     connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
 
@@ -160,5 +156,5 @@ def _end_session(error: BaseException | None) -> None:
     try:
         db.session.remove()
     except DBAPIError:
-        logging.warning("Lost the database connection before the end of the request", exc_info=True)
+        current_app.logger.warning("Lost the database before the request ended", exc_info=True)
         db.session().invalidate()

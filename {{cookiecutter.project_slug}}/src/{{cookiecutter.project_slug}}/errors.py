@@ -17,7 +17,6 @@ TEMPORARY = re.compile(
     "25006|40...|53...|55P03|57...|58030|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
     "|1021|1047|1114|1205|1213|1290|1317|1792|1836|1969|3024"
 )
-READ_ONLY = {"25006", 1290, 1792, 1836}
 
 
 def init_app(app: Flask, render: Callable[[HTTPException], ResponseReturnValue]) -> None:
@@ -35,12 +34,11 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
         codes += getattr(error.orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
         if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
-        if READ_ONLY.intersection(codes):
-            db.engine.dispose()  # after a failover, another server takes writes
+        if {"25006", 1290, 1792, 1836}.intersection(codes):
+            db.engine.dispose()  # it is read-only: after a failover, another server is not
     current_app.logger.error("No database for %s %s", request.method, request.path, exc_info=error)
-    return current_app.handle_http_exception(
-        ServiceUnavailable("The database is unavailable. Try again in a minute.", retry_after=60)
-    )
+    text = "The database is unavailable. Try again in a minute."
+    return current_app.handle_http_exception(ServiceUnavailable(text, retry_after=60))
 
 
 def handle_stale_data(error: StaleDataError) -> ResponseReturnValue:

@@ -21,8 +21,7 @@ REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # Routine messages of Alembic and of the development server, whose request lines ours replace.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
 TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")  # no queries
-# From here on, the message of a database may repeat the values of a statement.
-VALUES = re.compile(r"""['"\n].*""", re.DOTALL)
+VALUES = re.compile(r"""['"\n].*""", re.DOTALL)  # from here on, in what a database says
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +32,7 @@ class RedactingFormatter(JsonFormatter):
     secrets: tuple[str, ...] = ()
 
     def formatException(self, ei: Any) -> str:  # noqa: ANN401
-        """Return the traceback without what a database says about values."""
-        text, error = super().formatException(ei), ei[1]
+        text, error = str(super().formatException(ei)), ei[1]
         while error:
             for reason in getattr(getattr(error, "orig", None), "args", ())[-1:]:
                 text = text.replace(str(error.orig), VALUES.sub("***", str(reason)))
@@ -42,7 +40,6 @@ class RedactingFormatter(JsonFormatter):
         return text
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, with asterisks for secrets."""
         text = super().format(record)
         text = PASSWORD_IN_URL.sub(lambda url: f"{url[1]}***@" if url[2] else url[0], text)
         tokens = TOKEN.findall(request.path) if has_request_context() else []
@@ -72,7 +69,6 @@ def init_app(app: Flask) -> None:
 
 
 def _get_secrets(app: Flask) -> tuple[str, ...]:
-    """Return the secrets in the settings, in each form in which they may be logged."""
     secrets = [app.config[name] for name in app.config if name.endswith(("_SECRET", "SECRET_KEY"))]
     secrets += app.config["SECRET_KEY_FALLBACKS"]
     for name in app.config:
@@ -88,7 +84,6 @@ def _get_secrets(app: Flask) -> tuple[str, ...]:
 
 
 def _prepare_record(record: logging.LogRecord) -> bool:
-    """Add the id of the request and the address of its client, and drop noise."""
     if has_request_context() and "request_id" in g:
         record.request_id, record.address = g.request_id, request.remote_addr
     return not NOISE.match(str(record.msg))
@@ -104,12 +99,10 @@ def _log_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if request.blueprint == "health":  # called every few seconds
         return response
-    recorded = get_recorded_queries()
-    queries = [query for query in recorded if not str(query.statement).startswith(TRANSACTION)]
+    queries = [q for q in get_recorded_queries() if not str(q.statement).startswith(TRANSACTION)]
     fields = {
         "method": request.method,
-        # Without the query string, where people put secrets; in one line.
-        "path": quote(request.path, "/:@!$&'()*+,;=~"),
+        "path": quote(request.path, "/:@!$&'()*+,;=~"),  # no query, where people put secrets
         "route": request.url_rule and request.url_rule.rule,
         "status": response.status_code,
         "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),

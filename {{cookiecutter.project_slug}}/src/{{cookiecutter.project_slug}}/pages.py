@@ -13,8 +13,7 @@ blueprint = Blueprint("home", __name__)
 
 def init_app(app: Flask) -> None:
     """Enable CSRF protection, and register the home page."""
-    # https://flask-wtf.readthedocs.io/en/stable/config/. A token is valid as long as the session,
-    # so that no text is lost that took hours to write. The cookie can't be set by another host.
+    # No text is lost that took hours to write: https://flask-wtf.readthedocs.io/en/stable/config/
     app.config.update(WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
     if app.config["SESSION_COOKIE_SECURE"]:
         app.config["SESSION_COOKIE_NAME"] = "__Host-session"

@@ -38,13 +38,6 @@ def text_field(pattern: str, max_length: int, description: str, **options: Any) 
     )
 
 
-def check_digits(value: str) -> str:
-    """Refuse numbers that only Python reads, such as 1_0."""
-    if not re.fullmatch("-?[0-9]{1,20}", value):
-        raise ValidationError("Not a valid integer.")
-    return value
-
-
 class NoteSchema(Schema):
     """A note."""
 
@@ -69,13 +62,10 @@ class NotesSchema(Schema):
 
 
 class NotesQuerySchema(Schema):
-    """The parameters of the list of notes."""
-
     search = text_field(LINE, 200, "A text in the title or the body.", data_key="q")
     tag = text_field(LINE, MAX_NAME_LENGTH, "A tag of the notes.")
-    # Only notes older than the one with this id.
-    before = fields.Integer(pre_load=check_digits, validate=validate.Range(1, MAX_ID))
-    limit = fields.Integer(pre_load=check_digits, validate=validate.Range(1, 100), load_default=20)
+    before = fields.Integer(validate=validate.Range(1, MAX_ID))  # the id of a newer note
+    limit = fields.Integer(validate=validate.Range(1, 100), load_default=20)
 
 
 @blueprint.get("")

@@ -25,8 +25,8 @@ class NoteForm(FlaskForm):
     version = HiddenField()  # that the visitor has seen
 
     def validate_tags(self, field: StringField) -> None:
-        names, max_length = split_tags(field.data), MAX_NAME_LENGTH
-        if any(len(name) > max_length for name in names):
-            raise ValidationError(f"A tag has at most {max_length} characters.")
+        names = split_tags(field.data)
+        if any(len(name) > MAX_NAME_LENGTH for name in names):
+            raise ValidationError(f"A tag has at most {MAX_NAME_LENGTH} characters.")
         if len(names) > MAX_TAGS:
             raise ValidationError(f"A note has at most {MAX_TAGS} tags.")
