@@ -417,7 +417,7 @@ def test_while_the_database_is_gone_people_who_are_logged_in_get_a_page(
     monkeypatch.setattr(orm.Session, "scalar", fail)
     monkeypatch.setattr(orm.Session, "scalars", fail)
 
-    for path in ("/", "/notes", "/accounts"):
+    for path in ("/", "/accounts"):
         answer = client.get(path)
         assert answer.status_code == 503
         assert "The database is unavailable" in answer.text
@@ -429,7 +429,7 @@ def test_an_address_that_is_none_is_refused(visitor: FlaskClient, next_page: str
 
 
 def test_what_no_database_stores_is_refused(client: FlaskClient) -> None:
-    assert post(client, "/accounts/sessions", on="/notes/new", key="a\0").status_code == 400
+    assert post(client, "/accounts/sessions", on="/accounts/sessions", key="a\0").status_code == 400
 
 
 def test_a_rotated_secret_keeps_sessions_factors_and_codes(config: dict[str, Any]) -> None:
