@@ -18,6 +18,7 @@ import database_uri
 TEMPLATE = Path(__file__).parent
 MIN_FREE_BYTES = 5_000_000
 MIN_FREE_BYTES_OF_RECORD = 100_000
+REPLAY_PATH = "cookiecutter_flask_migrate.replay_path"
 LOCK_FILE = ".being_written"  # empty; the hook removes it
 
 
@@ -30,11 +31,17 @@ def get_options() -> dict[str, Any]:
 def get_replay_path() -> Path:
     """Return the file in which cookiecutter records the answers for `--replay`.
 
+    It is found once for a command: --config-file is relative to the folder where that began.
     https://cookiecutter.readthedocs.io/en/stable/advanced/replay.html
     """
-    options = get_options()
-    config = get_user_config(options.get("config_file"), options.get("default_config", False))
-    return Path(config["replay_dir"]) / f"{TEMPLATE.name}.json"
+    command = click.get_current_context(silent=True)
+    known: dict[str, Any] = command.meta if command else {}
+    if REPLAY_PATH not in known:
+        options = get_options()
+        config = get_user_config(options.get("config_file"), options.get("default_config", False))
+        known[REPLAY_PATH] = Path(config["replay_dir"], f"{TEMPLATE.name}.json").absolute()
+    path: Path = known[REPLAY_PATH]
+    return path
 
 
 def check_writable() -> None:

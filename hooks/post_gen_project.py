@@ -42,11 +42,14 @@ ACCOUNTS = """
     tests/test_accounts.py
     tests/account_factories.py
     tests/test_mail.py
+    tests/test_note_owners.py
+    tests/test_note_tokens.py
     tests/test_tokens.py
 """
 TOKENS = """
     src/{package}/accounts/tokens.py
     src/{package}/accounts/templates/accounts/tokens.html
+    tests/test_note_tokens.py
     tests/test_tokens.py
 """
 

@@ -8,7 +8,9 @@ import stat
 from collections.abc import Callable
 
 import pytest
+import servers
 from conftest import BODY, MODELS, PRICE, Project, User
+from sqlalchemy import make_url
 
 from answers import INTERFACES
 
@@ -179,3 +181,26 @@ def test_the_example_can_be_deleted_as_the_readme_says(user: User, interface: st
     with project.serve() as get:
         status, page = get("/")
         assert status == 302 if interface == "api" else "otes" not in page
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_without_the_right_to_create_databases_the_tests_name_the_statement(
+    kind: str, on: Callable[[str], tuple[Project, str]], request: pytest.FixtureRequest
+) -> None:
+    project, uri = on(kind)
+    server: servers.Server = request.getfixturevalue(kind)
+    user, database = server.new_user("pw"), make_url(uri).database
+    assert database
+    server.grant_all(user, database)
+    own = servers.driver_named(server.uri(database, user, "pw"))
+    project.replace(".env", uri, own)
+
+    for processes in ("0", "2"):
+        refused = project.run("uv", "run", "pytest", "-q", "-n", processes, "tests/test_notes.py")
+        statements = re.findall(r"by: (ALTER ROLE .*? CREATEDB|GRANT .*?);", refused.stdout)
+        assert refused.returncode
+        assert len(refused.stdout) < 10_000
+
+    server.run(statements[0].replace("%", "%%"))
+    project.succeed("uv", "run", "pytest", "-q", "tests/test_notes.py")

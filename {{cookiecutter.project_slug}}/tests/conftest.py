@@ -13,8 +13,13 @@ import flask_migrate
 import pytest
 from environs import Env
 from flask import Flask
-from flask_safe_migrations import create_database, describe_database, drop_database
-from sqlalchemy import URL, Connection, Engine, event, make_url
+from flask_safe_migrations import (
+    DatabaseUnavailable,
+    create_database,
+    describe_database,
+    drop_database,
+)
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
 from {{ cookiecutter.project_slug }} import config as settings
 from {{ cookiecutter.project_slug }} import create_app
@@ -38,7 +43,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def new_database(
-    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Iterator[Callable[[str], URL]]:
     """Return a function that creates an empty database beside that of DATABASE_URL."""
     created: list[URL] = []
@@ -49,8 +54,13 @@ def new_database(
             return DEVELOPMENT_URL.set(database=str(folder / f"{name}.db"))
         url = DEVELOPMENT_URL.set(database=f"{DEVELOPMENT_URL.database}_{name}_{worker_id}")
         with Flask("tests").app_context():
-            drop_database(url)  # of a run that was killed
-            create_database(url)
+            try:
+                drop_database(url)  # of a run that was killed
+                create_database(url)
+            except DatabaseUnavailable as error:
+                message = f"{error} {how_to_allow(url, str(error))}"
+                request.session.shouldfail = message  # each test would fail in the same way
+                pytest.fail(message, pytrace=False)
         created.append(url)
         return url
 
@@ -58,6 +68,19 @@ def new_database(
     with Flask("tests").app_context():
         for url in created:
             drop_database(url)
+
+
+def how_to_allow(url: URL, error: str) -> str:
+    """Return the statement that allows the user to create the databases of the tests."""
+    if "denied" not in error:
+        return ""
+    statement = f'ALTER ROLE "{url.username}" CREATEDB'
+    if url.get_backend_name() != "postgresql":
+        with create_engine(DEVELOPMENT_URL).connect() as connection:
+            account = str(connection.exec_driver_sql("SELECT CURRENT_USER()").scalar())
+        user, _, host = account.rpartition("@")
+        statement = f"GRANT ALL ON `{DEVELOPMENT_URL.database}\\_%`.* TO '{user}'@'{host}'"
+    return f"An administrator allows the tests their own databases by: {statement};"
 
 
 @pytest.fixture(scope="session")

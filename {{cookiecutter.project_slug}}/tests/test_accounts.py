@@ -16,7 +16,6 @@ from urllib.parse import quote, urljoin
 import pytest
 from account_factories import PASSWORD, log_in, make_account
 from conftest import NewApp
-from factories import make_note
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_security import EmailValidateException
@@ -87,7 +86,7 @@ def type_password(
 
 
 def is_logged_in(client: FlaskClient) -> bool:
-    return client.get("/notes").status_code == 200
+    return client.get("/accounts").status_code == 200
 
 
 def list_addresses(app: Flask) -> list[str]:
@@ -100,7 +99,7 @@ def register(client: FlaskClient, email: str = BEN, password: str = PASSWORD) ->
     return open_and_send(client, "/accounts/register", **values)
 
 
-def test_from_registering_to_the_first_note(
+def test_from_registering_to_logging_out(
     app: Flask, visitor: FlaskClient, outbox: list[EmailMessage]
 ) -> None:
     register(visitor, "Ben@Example.com")
@@ -113,8 +112,7 @@ def test_from_registering_to_the_first_note(
 
     assert "has been confirmed" in visitor.get(link_in(message), follow_redirects=True).text
     type_password(visitor, BEN)
-    page = submit(visitor, "/notes/new", title="Milk").text
-    assert "Milk" in page
+    assert is_logged_in(visitor)
 
     log_out(visitor)
     assert not is_logged_in(visitor)
@@ -419,7 +417,7 @@ def test_while_the_database_is_gone_people_who_are_logged_in_get_a_page(
     monkeypatch.setattr(orm.Session, "scalar", fail)
     monkeypatch.setattr(orm.Session, "scalars", fail)
 
-    for path in ("/", "/notes", "/accounts"):
+    for path in ("/", "/accounts"):
         answer = client.get(path)
         assert answer.status_code == 503
         assert "The database is unavailable" in answer.text
@@ -431,7 +429,7 @@ def test_an_address_that_is_none_is_refused(visitor: FlaskClient, next_page: str
 
 
 def test_what_no_database_stores_is_refused(client: FlaskClient) -> None:
-    assert post(client, "/accounts/sessions", on="/notes/new", key="a\0").status_code == 400
+    assert post(client, "/accounts/sessions", on="/accounts/sessions", key="a\0").status_code == 400
 
 
 def test_a_rotated_secret_keeps_sessions_factors_and_codes(config: dict[str, Any]) -> None:
@@ -471,7 +469,6 @@ def test_attempts_are_counted_by_network(app: Flask, address: str, network: str)
 
 def test_deleting_an_account_deletes_what_belongs_to_it(app: Flask, client: FlaskClient) -> None:
     make_account(app, BEN)
-    make_note(app)
     assert "Delete the account ann@example.com?" in client.get("/accounts/delete").text
     assert list_addresses(app) == [ANN, BEN]
 
@@ -604,8 +601,8 @@ def test_a_log_in_never_redirects_to_another_site(visitor: FlaskClient) -> None:
 
 
 def test_a_log_in_returns_to_the_requested_page(visitor: FlaskClient) -> None:
-    path = visitor.get("/notes/new").location
-    assert submit(visitor, path, email=ANN, password=PASSWORD).request.path == "/notes/new"
+    path = visitor.get("/accounts/delete").location
+    assert submit(visitor, path, email=ANN, password=PASSWORD).request.path == "/accounts/delete"
 
 
 def test_a_second_factor_is_set_up_with_the_key_of_the_page(
@@ -856,21 +853,11 @@ def test_the_page_of_the_account_links_to_all_others(client: FlaskClient) -> Non
 
 
 def test_personal_pages_are_not_cached_for_others(client: FlaskClient) -> None:
-    for path in ("/notes", "/accounts"):
-        assert client.get(path).cache_control.private
-        assert client.get(path).cache_control.no_store
+    answer = client.get("/accounts")
+    assert answer.cache_control.private
+    assert answer.cache_control.no_store
     answer = client.post("/accounts/logout", data=Form(client.get("/").text).fields)
     assert answer.headers["Clear-Site-Data"] == '"cache"'
-
-
-def test_the_account_is_loaded_only_where_it_is_needed(
-    client: FlaskClient, statements: list[str]
-) -> None:
-    statements.clear()
-    with client.get("/static/icon.svg"):
-        assert len(statements) == 0
-    client.get("/notes")
-    assert len(statements) == 2  # the account with its roles, and the notes
 
 
 def test_links_are_not_in_the_log(
@@ -953,25 +940,6 @@ def test_an_address_that_is_taken_while_it_is_confirmed_is_refused(
     assert list_addresses(app) == [ANN, BEN]
 
 
-OWN = ["/notes/{}", "/notes/{}/edit", "/notes/{}/delete"]
-
-
-def test_notes_of_other_accounts_are_not_found(app: Flask, client: FlaskClient) -> None:
-    note_id = make_note(app)
-    make_account(app, BEN)
-    ben = log_in(app, BEN)
-    form = {"csrf_token": Form(ben.get("/notes/new").text).fields["csrf_token"], "title": "x"}
-
-    for route, posted in zip(OWN, [405, 404, 404], strict=True):
-        path = route.format(note_id)
-        assert client.get(path).status_code == 200
-        assert ben.get(path).status_code == 404
-        assert ben.post(path, data=form).status_code == posted
-    assert "Milk" not in ben.get("/notes").text
-    assert "Milk" not in ben.get("/notes?q=milk").text
-    assert "Milk" in client.get("/notes").text
-
-
 # What answers without a log-in. A new page that is not here turns the test red: decide about it.
 OPEN_PAGES = {
     "accounts.static",
@@ -1011,11 +979,9 @@ def test_no_other_page_answers_without_a_log_in(
     assert found <= OPEN_PAGES
 
 
-def test_pages_need_a_log_in(app: Flask, visitor: FlaskClient) -> None:
-    note_id = make_note(app)
-
-    for path in ("/notes", "/notes/new", *OWN, "/accounts", "/accounts/delete"):
-        answer = visitor.get(path.format(note_id))
+def test_pages_need_a_log_in(visitor: FlaskClient) -> None:
+    for path in ("/accounts", "/accounts/delete"):
+        answer = visitor.get(path)
         assert answer.status_code == 302
         assert answer.location.startswith("/accounts/login?next=")
 
