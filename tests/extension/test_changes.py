@@ -517,7 +517,7 @@ ADVICE: dict[str, tuple[Callable[[], Any], str]] = {
     "a document": (column("new", JSON, nullable=False), "server_default=sa.text(\"('{}')\")"),
     "a unique one": (column("new", Integer, nullable=False, unique=True), ""),
     "a unique index": (column("new", Integer, nullable=False, unique=True, index=True), ""),
-    "a foreign key": (column("new", ForeignKey("pet.id"), nullable=False), ""),
+    "a foreign key": (lambda: Column("new", ForeignKey("pet.id"), nullable=False), ""),
     "a time": (column("new", Time, nullable=False), ""),
 }
 
@@ -683,7 +683,7 @@ def test_types_and_constraints_of_postgresql_keep_their_arguments(
     assert found["b"] == "timestamp with time zone"
     assert found["c"] == "timestamp(3) without time zone"
     assert found["f"] == "interval day to second"
-    deferred = "SELECT condeferrable, condeferred FROM pg_constraint WHERE contype = 'u' ORDER BY 1"
+    deferred = "SELECT condeferrable, condeferred FROM pg_constraint WHERE conrelid = 'pet'::regclass AND contype = 'u' ORDER BY 1"
     assert site.rows(deferred) == [(False, False), (True, True)]
 
 

@@ -115,7 +115,8 @@ def _drop_indexes_of_keys(upgrade: ops.UpgradeOps, connection: Connection) -> No
     """Drop with a foreign key the index that MySQL has made for it, and would keep."""
     for table in [op for op in upgrade.ops if isinstance(op, ops.ModifyTableOps)]:
         names = {str(op.constraint_name) for op in filter(_ordering.is_foreign_key_drop, table.ops)}  # type: ignore[attr-defined]
-        for index in inspect(connection).get_indexes(table.table_name, table.schema):
+        inspector = inspect(connection)
+        for index in inspector.get_indexes(table.table_name, table.schema) if names else []:
             name, columns = str(index["name"]), [str(column) for column in index["column_names"]]
             if name in names:
                 made = ops.CreateIndexOp(name, table.table_name, columns, schema=table.schema)

@@ -110,8 +110,9 @@ def _find_dangers(op: Any, dialect: Dialect, requests: Requests) -> Iterator[str
         column = op.column
         if not (column.nullable or column.server_default or column.identity or column.computed):
             yield _describe_not_null(name_of(op), column, dialect)
-        default = str(getattr(column.server_default, "arg", "") or column.server_default or "")
-        is_computed = CALL.search(default) or column.identity or column.computed
+        default = getattr(column.server_default, "arg", "")
+        is_call = not isinstance(default, str) and CALL.search(str(default))
+        is_computed = is_call or column.identity or column.computed
         if dialect.name == "postgresql" and is_computed and not requests.find("rewrite", op):
             yield _describe_rewrite(f"{name_of(op)}.{column.name}")
     elif isinstance(op, ops.AlterColumnOp) and op.modify_type is not None:
