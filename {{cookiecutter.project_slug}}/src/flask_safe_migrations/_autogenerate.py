@@ -10,9 +10,8 @@ from alembic import context
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import URL, Column, Connection
+from sqlalchemy import URL, Column, Connection, inspect
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeEngine
 
 from . import (
     _checks,  # noqa: F401  # it adds itself to what Alembic compares
@@ -89,11 +88,13 @@ def process_script(
         return []
     scripts = [script]
     dialect = migration_context.dialect
-    requests = _renames.Requests.read(context.get_x_argument(as_dictionary=False))
+    requests = _renames.Requests(context.get_x_argument(as_dictionary=False))
     _renames.apply(upgrade, requests, migration_context)
     if edited := _differences.find_edited(upgrade):
         raise CommandError(f"No revision was written. {edited}")
-    _safety_checks.check(upgrade, migration_context, requests)
+    _safety_checks.check(upgrade, dialect, requests)
+    if dialect.name in ("mysql", "mariadb") and migration_context.connection:
+        _drop_indexes_of_keys(upgrade, migration_context.connection)
     _ordering.order(upgrade, on_mysql=dialect.name in ("mysql", "mariadb"))
     if dialect.name == "postgresql":
         _enums.create_types(upgrade, migration_context.connection)
@@ -103,30 +104,36 @@ def process_script(
         script.downgrade_ops = upgrade.reverse()
     for written in scripts:
         for operations in (written.upgrade_ops, written.downgrade_ops):
-            if operations is not None:
-                _ordering.drop_redundant(operations)
-                _make_generic(operations, dialect)
-        if written.upgrade_ops:
-            _safety_checks.allow(written.upgrade_ops, dialect, requests)
+            _ordering.drop_redundant(operations)  # type: ignore[arg-type]  # there are both
+            _make_generic(operations, dialect)  # type: ignore[arg-type]
+        _safety_checks.allow(written.upgrade_ops, dialect, requests)  # type: ignore[arg-type]
     return scripts
+
+
+def _drop_indexes_of_keys(upgrade: ops.UpgradeOps, connection: Connection) -> None:
+    """Drop with a foreign key the index that MySQL has made for it, and would keep."""
+    for table in [op for op in upgrade.ops if isinstance(op, ops.ModifyTableOps)]:
+        names = {str(op.constraint_name) for op in filter(_ordering.is_foreign_key_drop, table.ops)}  # type: ignore[attr-defined]
+        inspector = inspect(connection)
+        for index in inspector.get_indexes(table.table_name, table.schema) if names else []:
+            name, columns = str(index["name"]), [str(column) for column in index["column_names"]]
+            if name in names:
+                made = ops.CreateIndexOp(name, table.table_name, columns, schema=table.schema)
+                table.ops.append(made.reverse())
 
 
 def _make_generic(operations: ops.OpContainer, dialect: Dialect) -> None:
     """Give the types that were read from the database the names that they have on each of them."""
     is_downgrade = isinstance(operations, ops.DowngradeOps)
     for op in _ordering.flatten(operations):
-        columns: list[Any] = []
         if isinstance(op, ops.AlterColumnOp):
-            if isinstance(op.existing_type, TypeEngine):
-                op.existing_type = _types.make_generic(op.existing_type, dialect)
-            if is_downgrade and isinstance(op.modify_type, TypeEngine):
+            op.existing_type = _types.make_generic(op.existing_type, dialect)
+            if is_downgrade:
                 op.modify_type = _types.make_generic(op.modify_type, dialect)
-        elif isinstance(op, ops.AddColumnOp):
-            columns = [op.column]
-        elif isinstance(op, ops.CreateTableOp):
-            columns = [item for item in op.columns if isinstance(item, Column)]
-        for column in columns if is_downgrade else []:
-            column.type = _types.make_generic(column.type, dialect)
+        elif is_downgrade and isinstance(op, ops.AddColumnOp | ops.CreateTableOp):
+            for item in [op.column] if isinstance(op, ops.AddColumnOp) else op.columns:
+                if isinstance(item, Column):
+                    item.type = _types.make_generic(item.type, dialect)
 
 
 def is_requested() -> bool:

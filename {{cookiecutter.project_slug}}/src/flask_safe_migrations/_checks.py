@@ -24,7 +24,11 @@ TABLE = "alembic_checks"
 NAMED = re.compile(r".*_check\d*|.*_chk_\d+|CONSTRAINT_\d+")  # by the server, as the model has none
 # It compares names, where the application asks for it.
 PLUGIN = re.compile(r"alembic\.(ext\.\*|\w+\.checkconstraint_byname)")
-JSON_CHECK = re.compile(r"^json_valid\(`(.+)`\)$")  # by which MariaDB marks a column of JSON
+# MariaDB marks a column of JSON by a check, which has the name of the column.
+JSON_COLUMNS = text(
+    "SELECT constraint_name FROM information_schema.check_constraints WHERE table_name = :table AND"
+    " constraint_schema = COALESCE(:schema, DATABASE()) AND check_clause LIKE 'json_valid(%)'"
+)
 
 
 def name_check(constraint: CheckConstraint, table: Table) -> str:
@@ -51,10 +55,12 @@ def compare_checks(
     if found is None or context.connection is None or any(map(PLUGIN.fullmatch, chosen)):
         return PriorityDispatchResult.CONTINUE
     before = _read_checks(context.connection, name, schema)
-    for key, sql in list(before.items()):
-        if column := JSON_CHECK.match(sql):
-            del before[key]
-            found.c[column[1]].type = JSON()  # where the column is dropped, it comes back as that
+    if getattr(context.dialect, "is_mariadb", False):
+        for (column,) in context.connection.execute(
+            JSON_COLUMNS, {"table": name, "schema": schema}
+        ):
+            before.pop(column, None)
+            found.c[column].type = JSON()  # where the column is dropped, it comes back as that
     if model is None:  # the table comes back with its checks
         for key, sql in before.items():
             found.append_constraint(CheckConstraint(_text(sql), name=conv(key)))

@@ -14,12 +14,13 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.util import PriorityDispatchResult
 from sqlalchemy import ARRAY, Connection, Enum, TypeDecorator, inspect
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import dialect
 
 from ._operations import SqlOp
 from ._ordering import flatten
 
-PLUGIN = "alembic_postgresql_enum"  # does the same in its own way
+DIALECT: Any = dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # leaves a % as it is
+PLUGIN = "alembic_postgresql_enum"  # where it is imported, it does all of this
 Name = tuple[str | None, str]  # the schema and the name
 
 
@@ -44,7 +45,7 @@ def compare_members(
     context: AutogenContext, upgrade: ops.UpgradeOps, schemas: Iterable[str | None]
 ) -> PriorityDispatchResult:
     """Add the members that differ to the operations."""
-    if context.connection is None or context.metadata is None or PLUGIN in sys.modules:
+    if context.connection is None or PLUGIN in sys.modules:
         return PriorityDispatchResult.CONTINUE
     found = _read_enums(context.connection)
     columns = [column for table in context.sorted_tables for column in table.columns]
@@ -94,8 +95,7 @@ def find_enums(types: Iterable[Any]) -> dict[Name, Enum]:
     enums: dict[Name, Enum] = {}
     for item in types:
         while isinstance(item, TypeDecorator | ARRAY):
-            is_array = isinstance(item, ARRAY)
-            item = item.item_type if is_array else item.load_dialect_impl(postgresql.dialect())
+            item = item.item_type if isinstance(item, ARRAY) else item.load_dialect_impl(DIALECT)
         if isinstance(item, Enum) and item.native_enum and getattr(item, "create_type", True):
             enums[item.schema, str(item.name)] = item
     return enums
@@ -113,8 +113,7 @@ def _read_enums(connection: Connection) -> dict[Name, list[str]]:
 
 
 def _quote(schema: str | None, name: str) -> str:
-    preparer = postgresql.dialect().identifier_preparer
-    return ".".join(preparer.quote(part) for part in (schema, name) if part)
+    return ".".join(DIALECT.identifier_preparer.quote(part) for part in (schema, name) if part)
 
 
 def _literal(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import render_op
@@ -31,8 +33,13 @@ class RenameColumnOp(ops.AlterColumnOp):
 
     def reverse(self) -> RenameColumnOp:
         reverse = super().reverse()
-        reverse.column_name, reverse.modify_name = str(self.modify_name), self.column_name
+        if self.modify_name:
+            reverse.column_name, reverse.modify_name = self.modify_name, self.column_name
         return reverse  # type: ignore[return-value]  # it is of the class of `self`
+
+
+class CastColumnOp(RenameColumnOp):
+    """A change of type that PostgreSQL makes only with an explicit cast."""
 
 
 class RenameTableOp(ops.RenameTableOp):
@@ -61,19 +68,29 @@ def _render_allow(context: AutogenContext, op: AllowOp) -> list[str]:
 @renderers.dispatch_for(AutocommitOp)
 def _render_autocommit(context: AutogenContext, op: AutocommitOp) -> list[str]:
     lines = [line for operation in op.operations for line in render_op(context, operation)]
-    return [
-        f"with {context.opts['alembic_module_prefix']}get_context().autocommit_block():",
-        *lines,
-        "",
-    ]
+    return [f"with {_prefix(context)}get_context().autocommit_block():", *lines, ""]
+
+
+@renderers.dispatch_for(CastColumnOp)
+def _render_cast(context: AutogenContext, op: CastColumnOp) -> str:
+    dialect: Any = context.dialect
+    new: Any = op.modify_type
+    column = dialect.identifier_preparer.quote(op.column_name)
+    text: str = renderers.dispatch(ops.AlterColumnOp)(context, op)
+    using = f"{column}::{new.compile(dialect=dialect)}"
+    return f"{text[:-1]}, postgresql_using={using!r})"
 
 
 @renderers.dispatch_for(RenameTableOp)
 def _render_rename_table(context: AutogenContext, op: RenameTableOp) -> str:
     schema = f", schema={op.schema!r}" if op.schema else ""
-    return f"{context.opts['alembic_module_prefix']}rename_table({op.table_name!r}, {op.new_table_name!r}{schema})"
+    return f"{_prefix(context)}rename_table({op.table_name!r}, {op.new_table_name!r}{schema})"
 
 
 @renderers.dispatch_for(SqlOp)
 def _render_sql(context: AutogenContext, op: SqlOp) -> list[str]:
-    return [f"{context.opts['alembic_module_prefix']}execute({op.sqltext!r})"] if op.sqltext else []
+    return [f"{_prefix(context)}execute({op.sqltext!r})"] if op.sqltext else []
+
+
+def _prefix(context: AutogenContext) -> str:
+    return str(context.opts["alembic_module_prefix"])

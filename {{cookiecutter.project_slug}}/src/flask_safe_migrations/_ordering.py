@@ -5,7 +5,7 @@ The reverse of that order is right for the downgrade.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from itertools import groupby, takewhile
 from typing import Any
@@ -14,25 +14,31 @@ from alembic.operations import ops
 from alembic.util import CommandError
 from sqlalchemy import ForeignKeyConstraint
 
-KNOWN = (ops.AlterTableOp, ops.CreateIndexOp, ops.CreateTableOp, ops.DropTableOp, ops.OpContainer)
+from ._operations import RenameColumnOp
+
+OF_TABLES = (
+    ops.AddConstraintOp,
+    ops.AlterTableOp,
+    ops.CreateIndexOp,
+    ops.CreateTableOp,
+    ops.DropConstraintOp,
+    ops.DropIndexOp,
+    ops.DropTableOp,
+    ops.ModifyTableOps,
+)
 Table = tuple[str | None, str]  # the schema and the name
 
-# In which order the operations of one table are done.
-RANKS: list[Callable[[Any], bool]] = [
-    lambda op: is_foreign_key_drop(op),
-    lambda op: isinstance(op, ops.DropConstraintOp),
-    lambda op: isinstance(op, ops.DropIndexOp),
-    lambda op: isinstance(op, ops.AlterColumnOp) and bool(op.modify_name),
-    lambda op: isinstance(op, ops.AddColumnOp),
-    lambda op: (
-        not isinstance(
-            op, ops.CreateIndexOp | ops.AddConstraintOp | ops.CreateForeignKeyOp | ops.DropColumnOp
-        )
-    ),
-    lambda op: isinstance(op, ops.CreateIndexOp),
-    lambda op: isinstance(op, ops.AddConstraintOp) and not isinstance(op, ops.CreateForeignKeyOp),
-    lambda op: isinstance(op, ops.CreateForeignKeyOp),
-    lambda op: True,
+# In which order the operations of one table are done, after foreign keys are dropped.
+RANKS: list[type | tuple[type, ...]] = [
+    ops.DropConstraintOp,
+    ops.DropIndexOp,
+    RenameColumnOp,
+    ops.AddColumnOp,
+    ops.AlterColumnOp,
+    ops.CreateIndexOp,
+    (ops.CreateUniqueConstraintOp, ops.CreateCheckConstraintOp),
+    ops.CreateForeignKeyOp,
+    ops.DropColumnOp,
 ]
 
 
@@ -41,59 +47,54 @@ def order(upgrade: ops.OpContainer, *, on_mysql: bool = False) -> None:
     creates = [op for op in upgrade.ops if isinstance(op, ops.CreateTableOp)]
     drops = [op for op in upgrade.ops if isinstance(op, ops.DropTableOp)]
     renames = [op for op in upgrade.ops if isinstance(op, ops.RenameTableOp)]
-    others = [op for op in upgrade.ops if op not in (*creates, *drops, *renames)]
-    tables = [op for op in others if isinstance(op, KNOWN)]
+    others: list[Any] = [op for op in upgrade.ops if op not in (*creates, *drops, *renames)]
+    tables = [op for op in others if isinstance(op, OF_TABLES)]
     # Those of plugins stay before or after the tables, where they were put.
-    first = [*takewhile(lambda op: not isinstance(op, KNOWN), upgrade.ops)]
+    first = [*takewhile(lambda op: not isinstance(op, OF_TABLES), upgrade.ops)]
     rest = [op for op in others if op not in tables and op not in first]
 
-    made = {table_of(op) for op in creates}
-    changed = {table_of(op) for op in [*tables, *drops, *renames]} - made
+    changed = {table_of(op) for op in [*tables, *drops, *renames]} - {*map(table_of, creates)}
     restored = [op.reverse() for op in drops]
-    late = [*_take_foreign_keys(creates, changed)]
-    early = [op.reverse() for op in _take_foreign_keys(restored, set())]
-    inner: list[ops.MigrateOperation] = []
-    for table in tables:
-        for op in table.ops if isinstance(table, ops.ModifyTableOps) else [table]:
-            if is_foreign_key_drop(op) and _referent(op.reverse()) in changed:
-                early.append(op)
-            elif isinstance(op, ops.CreateForeignKeyOp) and _referent(op) in changed:
-                late.append(op)
-            else:
-                inner.append(op)
-    created = {str(op.index_name) for op in inner if isinstance(op, ops.CreateIndexOp)}
+    late: list[Any] = [*_take_foreign_keys(creates, _new_keys(upgrade))]
+    early: list[Any] = [op.reverse() for op in _take_foreign_keys(restored, set())]
+    inner = []
+    for op in (inner for table in tables for inner in getattr(table, "ops", [table])):
+        if is_foreign_key_drop(op) and referent_of(op.reverse()) in changed:
+            early.append(op)
+        elif isinstance(op, ops.CreateForeignKeyOp) and referent_of(op) in changed:
+            late.append(op)
+        else:
+            inner.append(op)
+    recreated: set[Any] = {op.index_name for op in inner if isinstance(op, ops.CreateIndexOp)}
+    recreated |= {table_of(op) for op in inner if isinstance(op, RenameColumnOp)}
 
-    renamed = {table_of(op) for op in inner if getattr(op, "modify_name", None)}
+    def rank(op: Any) -> float:  # noqa: ANN401
+        is_replaced = on_mysql and isinstance(op, ops.DropIndexOp)
+        if is_replaced and not {op.index_name, table_of(op)} & recreated:
+            return len(RANKS) - 1.5  # a foreign key needs it until it has another
+        if is_foreign_key_drop(op):
+            return -1
+        return next((number for number, kind in enumerate(RANKS) if isinstance(op, kind)), 4)
 
-    def rank(op: ops.MigrateOperation) -> float:
-        if on_mysql and isinstance(op, ops.DropIndexOp) and str(op.index_name) not in created:
-            if table_of(op) not in renamed:
-                return len(RANKS) - 1.5  # a foreign key needs an index until it has another
-        return next(number for number, matches in enumerate(RANKS) if matches(op))
-
-    grouped: list[ops.MigrateOperation] = []
-    for key in dict.fromkeys(table_of(op) for op in inner):
-        grouped += sorted((op for op in inner if table_of(op) == key), key=rank)
-    standalone = [op for op in tables if not isinstance(op, ops.ModifyTableOps)]
+    by_table: list[Any] = []
+    for key in dict.fromkeys(map(table_of, inner)):
+        by_table += sorted((op for op in inner if table_of(op) == key), key=rank)
     upgrade.ops = [
         *first,
         *group(early),
         *renames,
         *_parents_first(creates),
-        *group(grouped, standalone),
+        *group(by_table),
         *group(late),
         *(op.reverse() for op in reversed(_parents_first(restored))),
         *rest,
     ]
 
 
-def flatten(operations: ops.OpContainer) -> Iterator[ops.MigrateOperation]:
+def flatten(operations: ops.OpContainer) -> Iterator[Any]:
     """Yield the operations, with those on a table one by one."""
     for op in operations.ops:
-        if isinstance(op, ops.OpContainer):
-            yield from flatten(op)
-        else:
-            yield op
+        yield from op.ops if isinstance(op, ops.ModifyTableOps) else [op]
 
 
 def table_of(op: Any) -> Table:  # noqa: ANN401
@@ -103,56 +104,65 @@ def table_of(op: Any) -> Table:  # noqa: ANN401
     return op.schema, op.table_name
 
 
+def name_of(op: Any) -> str:  # noqa: ANN401
+    """Return how its table is named in an option and in messages."""
+    return ".".join(filter(None, table_of(op)))
+
+
+def referent_of(op: ops.CreateForeignKeyOp) -> Table:
+    """Return the table that the foreign key refers to."""
+    return op.kw.get("referent_schema"), op.referent_table
+
+
 def is_foreign_key_drop(op: ops.MigrateOperation) -> bool:
     """Return whether the operation drops a foreign key."""
     return isinstance(op, ops.DropConstraintOp) and op.constraint_type == "foreignkey"
 
 
-def group(
-    operations: Iterable[Any], standalone: Sequence[ops.MigrateOperation] = ()
-) -> Iterator[ops.MigrateOperation]:
+def group(operations: Iterable[Any]) -> Iterator[ops.ModifyTableOps]:
     """Collect what follows each other on one table; SQLite copies the table once then."""
 
-    def key(op: Any) -> tuple[Table, bool, bool]:  # noqa: ANN401
+    def key(op: Any) -> tuple[Table, bool]:  # noqa: ANN401
         # On SQLite, constraints of a renamed column would get lost in the batch that renames it.
-        return table_of(op), op in standalone, bool(getattr(op, "modify_name", None))
+        return table_of(op), isinstance(op, RenameColumnOp)
 
-    for (table, is_alone, _), found in groupby(operations, key):
-        if is_alone:
-            yield from found
-        else:
-            yield ops.ModifyTableOps(table[1], list(found), schema=table[0])
+    for ((schema, name), _), found in groupby(operations, key):
+        yield ops.ModifyTableOps(name, list(found), schema=schema)
 
 
 def drop_redundant(operations: ops.OpContainer) -> None:
     """Leave out indexes of dropped tables: MySQL refuses to drop one that a foreign key uses."""
     dropped = {table_of(op) for op in operations.ops if isinstance(op, ops.DropTableOp)}
 
-    def is_redundant(op: ops.MigrateOperation) -> bool:
-        return isinstance(op, ops.DropIndexOp) and table_of(op) in dropped
+    def is_needed(op: Any) -> bool:  # noqa: ANN401
+        return not (isinstance(op, ops.DropIndexOp) and table_of(op) in dropped)
 
-    for op in operations.ops:
-        if isinstance(op, ops.ModifyTableOps):
-            op.ops = [inner for inner in op.ops if not is_redundant(inner)]
-    operations.ops = [
-        op
-        for op in operations.ops
-        if not is_redundant(op) and not (isinstance(op, ops.ModifyTableOps) and not op.ops)
-    ]
+    for table in operations.ops:
+        if isinstance(table, ops.ModifyTableOps):
+            table.ops = [*filter(is_needed, table.ops)]
+    operations.ops = [op for op in operations.ops if is_needed(op) and getattr(op, "ops", True)]
 
 
-def _referent(op: Any) -> Table:  # noqa: ANN401
-    return op.kw.get("referent_schema"), op.referent_table
+def _new_keys(upgrade: ops.OpContainer) -> set[tuple[Table, frozenset[str]]]:
+    """Return the columns that a foreign key can't refer to before tables are changed."""
+    keys = set()
+    for op in flatten(upgrade):
+        if isinstance(op, ops.CreateUniqueConstraintOp) or getattr(op, "unique", False):
+            columns = [str(getattr(column, "name", column)) for column in op.columns]
+            keys.add((table_of(op), frozenset(columns)))
+        elif isinstance(op, ops.AlterColumnOp) and (op.modify_name or op.modify_type is not None):
+            keys.add((table_of(op), frozenset([op.modify_name or op.column_name])))
+    return keys
 
 
 def _take_foreign_keys(
-    creates: Iterable[ops.CreateTableOp], changed: set[Table]
+    creates: list[ops.CreateTableOp], new: set[tuple[Table, frozenset[str]]]
 ) -> Iterator[ops.CreateForeignKeyOp]:
     """Take out of CREATE TABLE the foreign keys that can't be created yet."""
-    creates = list(creates)
     for create in creates:
         for key in _foreign_keys(create):
-            if key.use_alter or _referent(_to_op(key)) in changed:
+            op = _to_op(key)
+            if key.use_alter or (referent_of(op), frozenset(op.remote_cols)) in new:
                 yield _take(create, key)
     while True:
         try:
@@ -161,7 +171,7 @@ def _take_foreign_keys(
             parent, child = error.args[1][:2]
             create = next(op for op in creates if table_of(op) == child)
             for key in _foreign_keys(create):
-                if _referent(_to_op(key)) == parent:
+                if referent_of(_to_op(key)) == parent:
                     yield _take(create, key)
         else:
             return
@@ -169,11 +179,10 @@ def _take_foreign_keys(
 
 def _take(create: ops.CreateTableOp, key: ForeignKeyConstraint) -> ops.CreateForeignKeyOp:
     if not key.name:
-        columns = ", ".join(key.column_keys)
         raise CommandError(
-            f"No revision was written.\n\nThe foreign key of {create.table_name} ({columns}) has no"
-            " name, and has to be created after the tables.\n  Instead: give it one, as in"
-            f' ForeignKey(…, name="fk_{create.table_name}_{key.column_keys[0]}").'
+            f"No revision was written.\n\nThe foreign key of {create.table_name}"
+            f" ({', '.join(key.column_keys)}) has no name, and has to be created after the tables."
+            f'\n  Instead: give it one, as in ForeignKey(…, name="fk_{create.table_name}").'
         )
     create.columns = [item for item in create.columns if item is not key]
     return _to_op(key)
@@ -189,11 +198,10 @@ def _foreign_keys(create: ops.CreateTableOp) -> list[ForeignKeyConstraint]:
     return [item for item in create.columns if isinstance(item, ForeignKeyConstraint)]
 
 
-def _parents_first(creates: Sequence[ops.CreateTableOp]) -> list[ops.CreateTableOp]:
+def _parents_first(creates: list[ops.CreateTableOp]) -> list[ops.CreateTableOp]:
     by_name = {table_of(op): op for op in creates}
     sorter: TopologicalSorter[Table] = TopologicalSorter()
     for name, op in by_name.items():
-        parents = {_referent(_to_op(key)) for key in _foreign_keys(op)}
-        # Else in any order.
-        sorter.add(name, *(parent for parent in by_name if parent in parents - {name}))
+        parents = {referent_of(_to_op(key)) for key in _foreign_keys(op)} - {name}
+        sorter.add(name, *(parent for parent in by_name if parent in parents))  # else in any order
     return [by_name[name] for name in sorter.static_order()]

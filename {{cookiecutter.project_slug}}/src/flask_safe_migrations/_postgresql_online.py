@@ -6,21 +6,22 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from alembic.operations import ops
 from alembic.util import rev_id
 from sqlalchemy import Column, Connection, Index, text
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import conv
 
-from ._enums import AddEnumMembersOp
-from ._operations import AllowOp, AutocommitOp, RenameColumnOp
-from ._ordering import group, is_foreign_key_drop, table_of
+from . import _types
+from ._enums import DIALECT, AddEnumMembersOp
+from ._operations import AllowOp, AutocommitOp, CastColumnOp, RenameColumnOp
+from ._ordering import Table, group, is_foreign_key_drop, referent_of, table_of
 
 # The name of a revision, its upgrade, and its downgrade.
-Step = tuple[str, list[ops.MigrateOperation], list[ops.MigrateOperation]]
+Step = tuple[str, list[Any], list[Any]]
+PREPARER = DIALECT.identifier_preparer
 # How squawk calls these operations.
 PARTITIONED: dict[type, str] = {
     ops.CreateForeignKeyOp: "adding-foreign-key-constraint constraint-missing-not-valid",
@@ -29,7 +30,7 @@ PARTITIONED: dict[type, str] = {
     ops.DropIndexOp: "require-concurrent-index-deletion",
 }
 MAX_ID = 32  # characters in the version table
-PREPARER = postgresql.dialect(paramstyle="named").identifier_preparer
+MOVES_COLUMNS = (ops.AddColumnOp, ops.DropColumnOp, RenameColumnOp)
 
 
 def split(
@@ -44,6 +45,9 @@ def split(
     after: list[Step] = []
     keys: list[Step] = []
     created = {table_of(op) for op in upgrade.ops if isinstance(op, ops.CreateTableOp)}
+    renamed = [
+        (op.schema, op.new_table_name) for op in upgrade.ops if isinstance(op, ops.RenameTableOp)
+    ]
     tables = [op for op in upgrade.ops if isinstance(op, ops.ModifyTableOps)]
     changed = [table for table in tables if table_of(table) not in created]
     for table in changed:
@@ -51,31 +55,39 @@ def split(
         query = text("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(:name)")
         if connection and connection.scalar(query, {"name": name}):
             _keep_together(table, upgrade)
-    become_unique = {table_of(table) for table in changed if any(map(_is_unique, table.ops))}
+    become_unique = {
+        table_of(table)
+        for table in changed
+        for op in table.ops
+        if isinstance(op, ops.CreateUniqueConstraintOp) or getattr(op, "unique", False)
+    }
     for enum in [op for op in upgrade.ops if isinstance(op, AddEnumMembersOp)]:
         upgrade.ops.remove(enum)
-        added = AutocommitOp(*map(ops.ExecuteSQLOp, enum.statements))
-        before.append((f"members of {enum.name}", [added], []))
+        add = AutocommitOp(*map(ops.ExecuteSQLOp, enum.statements))
+        before.append((f"members of {enum.name}", [add], []))
     for table in tables:
         for op in list(table.ops):
             if isinstance(op, ops.CreateForeignKeyOp):
-                referent = op.kw.get("referent_schema"), op.referent_table
-                if referent in become_unique:
+                if referent_of(op) in become_unique:
                     table.ops.remove(op)
-                    add = [*group([op])]
-                    keys.append((f"foreign key {op.constraint_name}", add, _reverse(add)))
-                elif table_of(table) in created:
+                    keys.append(
+                        (f"foreign key {op.constraint_name}", [*group([op])], [op.reverse()])
+                    )
+                elif table not in changed:
                     continue
                 # Checked for new rows from now on; then, without a lock, for existing ones.
                 op.kw["postgresql_not_valid"] = True
-                keys.append(_validate(op.constraint_name, *table_of(op)))
+                keys.append(_validate(op.constraint_name, table_of(op)))
             elif table in changed:
-                _move(op, table, before, after)
-    if any(map(_is_unique, _flatten(before))) and (drops := _take_foreign_key_drops(changed)):
-        before.insert(0, ("foreign keys", drops, _reverse(drops)))
-    upgrade.ops = [op for op in upgrade.ops if op not in tables or op.ops]  # type: ignore[attr-defined]
+                _move(op, table, after if table_of(table) in renamed else before, after)
+    drops = [op for table in changed for op in table.ops if is_foreign_key_drop(op)]
+    if drops and any(name.startswith("drop index") for name, _, _ in before):
+        for table in changed:  # they may need the index
+            table.ops = [op for op in table.ops if op not in drops]
+        before.insert(0, ("drop foreign keys", [*group(drops)], _reverse([*group(drops)])))
+    upgrade.ops = [op for op in upgrade.ops if getattr(op, "ops", True)]
     main: list[Step] = [("", upgrade.ops, _reverse(upgrade.ops))] if upgrade.ops else []
-    return _to_scripts(script, [*before, *main, *after, *keys], is_main=bool(main))
+    return [*_to_scripts(script, [*before, *main, *after, *keys], keeps_name=not main)]
 
 
 def _keep_together(table: ops.ModifyTableOps, upgrade: ops.UpgradeOps) -> None:
@@ -88,18 +100,19 @@ def _keep_together(table: ops.ModifyTableOps, upgrade: ops.UpgradeOps) -> None:
         upgrade.ops[:0] = [AllowOp(rule, reason) for rule in PARTITIONED[type(op)].split()]
 
 
-def _move(
-    op: ops.MigrateOperation, table: ops.ModifyTableOps, before: list[Step], after: list[Step]
-) -> None:
+def _move(op: Any, table: ops.ModifyTableOps, before: list[Step], after: list[Step]) -> None:  # noqa: ANN401
     """Move an operation, or the part of it that has to wait, into a revision of its own."""
     if isinstance(op, ops.DropIndexOp):
         table.ops.remove(op)
-        new = next((it for it in table.ops if _creates_again(it, op)), None)
-        if new and not any(_moves_columns(it) for it in table.ops):
-            table.ops.remove(new)
-            after.append(_replace_index(op.reverse(), new))
-        else:
-            before.append((f"drop index {op.index_name}", [_drop(op)], [*_create(op.reverse())]))
+        is_moved = any(isinstance(it, MOVES_COLUMNS) for it in table.ops)
+        for new in table.ops:
+            same = isinstance(new, ops.CreateIndexOp) and str(new.index_name) == str(op.index_name)
+            if same and not is_moved:
+                table.ops.remove(new)
+                step = [*_replace(new)], [*_replace(op.reverse())]  # type: ignore[arg-type]
+                after.append((f"index {op.index_name}", *step))
+                return
+        before.append((f"drop index {op.index_name}", [_drop(op)], [*_create(op.reverse())]))
     elif isinstance(op, ops.CreateIndexOp) and op in table.ops:
         table.ops.remove(op)
         after.append((f"index {op.index_name}", [*_create(op)], [_drop(op)]))
@@ -108,47 +121,39 @@ def _move(
         after += _unique(op)
     elif isinstance(op, ops.CreateCheckConstraintOp):
         op.kw["postgresql_not_valid"] = True
-        after.append(_validate(op.constraint_name, op.schema, op.table_name))
-    elif isinstance(op, ops.AlterColumnOp) and op.modify_nullable is False:
-        op.modify_nullable = None
+        after.append(_validate(op.constraint_name, table_of(op)))
+    elif isinstance(op, ops.AlterColumnOp):
+        if op.modify_nullable is False:
+            after += _not_null(op)
+            op.modify_nullable = None
         if not (op.has_changes() or op.modify_name):
             table.ops.remove(op)
-        after += _not_null(op)
+        elif op.modify_type is not None and _types.needs_cast(
+            op.modify_type, op.existing_type, DIALECT
+        ):
+            cast = CastColumnOp(op.table_name, op.column_name)
+            vars(cast).update(vars(op))
+            table.ops[table.ops.index(op)] = cast
 
 
 def _to_scripts(
-    script: ops.MigrationScript, steps: list[Step], *, is_main: bool
-) -> list[ops.MigrationScript]:
-    scripts: list[ops.MigrationScript] = []
-    prefix = str(script.message or "")
-    for name, forward, back in steps:
-        message = f"{prefix} {name}".strip() if is_main or scripts else prefix
-        if scripts:
-            scripts.append(_following(scripts[-1], message, forward, back))
-        else:
-            script.message = message
-            script.upgrade_ops, script.downgrade_ops = (
-                ops.UpgradeOps(forward),
-                ops.DowngradeOps(back),
+    script: ops.MigrationScript, steps: list[Step], *, keeps_name: bool
+) -> Iterator[ops.MigrationScript]:
+    """Yield the revision with the first of these steps, and a revision for each of the others."""
+    message = script.message or ""
+    for number, (name, forward, back) in enumerate(steps):
+        if number:
+            previous = script
+            script = ops.MigrationScript(
+                _next_id(str(previous.rev_id)),
+                ops.UpgradeOps([]),
+                ops.DowngradeOps([]),
+                head=previous.rev_id,
+                version_path=previous.version_path,
             )
-            scripts.append(script)
-    return scripts
-
-
-def _following(
-    previous: ops.MigrationScript,
-    message: str,
-    upgrade: list[ops.MigrateOperation],
-    downgrade: list[ops.MigrateOperation],
-) -> ops.MigrationScript:
-    return ops.MigrationScript(
-        _next_id(str(previous.rev_id)),
-        ops.UpgradeOps(upgrade),
-        ops.DowngradeOps(downgrade),
-        message=message,
-        head=previous.rev_id,
-        version_path=previous.version_path,
-    )
+        script.message = f"{message} {name}".strip() if number or not keeps_name else message
+        script.upgrade_ops, script.downgrade_ops = ops.UpgradeOps(forward), ops.DowngradeOps(back)
+        yield script
 
 
 def _next_id(previous: str) -> str:
@@ -161,38 +166,8 @@ def _next_id(previous: str) -> str:
     return f"{previous}b" if len(previous) < MAX_ID else rev_id()
 
 
-def _reverse(operations: Sequence[Any]) -> list[ops.MigrateOperation]:
+def _reverse(operations: list[Any]) -> list[Any]:
     return [op.reverse() for op in reversed(operations)]
-
-
-def _flatten(steps: list[Step]) -> Iterator[ops.MigrateOperation]:
-    for _, forward, _ in steps:
-        for op in forward:
-            yield from op.operations if isinstance(op, AutocommitOp) else [op]
-
-
-def _is_unique(op: ops.MigrateOperation) -> bool:
-    return (
-        isinstance(op, ops.CreateUniqueConstraintOp)
-        or (isinstance(op, ops.CreateIndexOp) and op.unique)
-        or (isinstance(op, ops.DropIndexOp) and bool(op.kw.get("unique")))
-    )
-
-
-def _take_foreign_key_drops(tables: list[ops.ModifyTableOps]) -> list[ops.MigrateOperation]:
-    """Take them out: they have to come before the unique index that they need is dropped."""
-    drops = [op for table in tables for op in table.ops if is_foreign_key_drop(op)]
-    for table in tables:
-        table.ops = [op for op in table.ops if op not in drops]
-    return [*group(drops)]
-
-
-def _creates_again(op: ops.MigrateOperation, drop: ops.DropIndexOp) -> bool:
-    return isinstance(op, ops.CreateIndexOp) and str(op.index_name) == str(drop.index_name)
-
-
-def _moves_columns(op: ops.MigrateOperation) -> bool:
-    return isinstance(op, ops.AddColumnOp | ops.DropColumnOp | RenameColumnOp)
 
 
 def _create(op: ops.CreateIndexOp) -> Iterator[ops.MigrateOperation]:
@@ -202,55 +177,40 @@ def _create(op: ops.CreateIndexOp) -> Iterator[ops.MigrateOperation]:
     yield AutocommitOp(op)
 
 
-def _drop(op: ops.CreateIndexOp | ops.DropIndexOp) -> ops.MigrateOperation:
-    drop = ops.DropIndexOp(
-        op.index_name,  # type: ignore[arg-type]  # it has a name
-        op.table_name,
-        schema=op.schema,
-        if_exists=True,
-        unique=op.unique if isinstance(op, ops.CreateIndexOp) else op.kw.get("unique"),
-        postgresql_concurrently=True,
-    )
-    return AutocommitOp(drop)
+def _drop(op: Any) -> ops.MigrateOperation:  # noqa: ANN401
+    options: dict[str, Any] = {"if_exists": True, "postgresql_concurrently": True}
+    return AutocommitOp(ops.DropIndexOp(op.index_name, op.table_name, schema=op.schema, **options))
 
 
-def _replace_index(old: ops.CreateIndexOp, new: ops.CreateIndexOp) -> Step:
-    """Create the new index beside the old one, which serves queries until the new one is valid."""
-
-    def replace(by: ops.CreateIndexOp) -> Iterator[ops.MigrateOperation]:
-        beside = by.reverse().reverse()
-        beside.index_name = conv(f"{by.index_name}_new")
-        yield AllowOp("renaming-object", "no query names an index")
-        yield from _create(beside)
-        yield _drop(by)
-        schema = f"{PREPARER.quote(by.schema)}." if by.schema else ""
-        names = f"{schema}{_format(beside.index_name)} RENAME TO {_format(by.index_name)}"
-        yield ops.ExecuteSQLOp(f"ALTER INDEX {names}")
-
-    return f"index {new.index_name}", [*replace(new)], [*replace(old)]
+def _replace(op: ops.CreateIndexOp) -> Iterator[ops.MigrateOperation]:
+    """Create the index beside the old one, which serves queries until the new one is valid."""
+    beside = op.reverse().reverse()
+    beside.index_name = conv(f"{op.index_name}_new")
+    yield AllowOp("renaming-object", "no query names an index")
+    yield from _create(beside)
+    yield _drop(op)
+    names = f"{_format(beside.index_name)} RENAME TO {_format(op.index_name)}"
+    schema = f"{PREPARER.quote(op.schema)}." if op.schema else ""
+    yield ops.ExecuteSQLOp(f"ALTER INDEX {schema}{names}")
 
 
-def _unique(op: ops.CreateUniqueConstraintOp) -> Iterator[Step]:
+def _unique(op: Any) -> Iterator[Step]:  # noqa: ANN401
     """Create the index while the table is used; turning it into a constraint takes no time."""
     columns = [str(column) for column in op.columns]
     name = op.constraint_name or conv(f"{op.table_name}_{'_'.join(columns)}_key")
     options = {key: value for key, value in op.kw.items() if key.startswith("postgresql_")}
+    options |= {"schema": op.schema, "unique": True}
 
     def index() -> ops.CreateIndexOp:
-        return ops.CreateIndexOp(
-            name, op.table_name, columns, schema=op.schema, unique=True, **options
-        )
+        return ops.CreateIndexOp(name, op.table_name, columns, **options)
 
     yield f"index {name}", [*_create(index())], [_drop(index())]
-    quoted = _format(name)
-    attach = f"ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}"
-    if op.kw.get("deferrable"):
-        attach += " DEFERRABLE"
-    if op.kw.get("initially"):
-        attach += f" INITIALLY {op.kw['initially']}"
+    attach = f"ADD CONSTRAINT {_format(name)} UNIQUE USING INDEX {_format(name)}"
+    attach += " DEFERRABLE" if op.kw.get("deferrable") else ""
+    attach += f" INITIALLY {op.kw['initially']}" if op.kw.get("initially") else ""
     drop = ops.DropConstraintOp(name, op.table_name, type_="unique", schema=op.schema)
     # Dropping the constraint drops its index: the revision before has nothing left to drop.
-    yield f"unique {name}", [_alter(op.schema, op.table_name, attach)], [drop, index()]
+    yield f"unique {name}", [_alter(table_of(op), attach)], [drop, index()]
 
 
 def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
@@ -259,15 +219,13 @@ def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
     With a valid CHECK it need not, and that is validated while the table is used:
     https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL
     """
-    table, column = (op.schema, op.table_name), op.modify_name or op.column_name
+    column = op.modify_name or op.column_name
     name = conv(f"ck_{op.table_name}_{column}_not_null")
-    quoted = _format(name)
-    add = _alter(
-        *table, f"ADD CONSTRAINT {quoted} CHECK ({PREPARER.quote(column)} IS NOT NULL) NOT VALID"
-    )
-    drop = _alter(*table, f"DROP CONSTRAINT {quoted}")
+    check = f"CHECK ({PREPARER.quote(column)} IS NOT NULL) NOT VALID"
+    add = _alter(table_of(op), f"ADD CONSTRAINT {_format(name)} {check}")
+    drop = _alter(table_of(op), f"DROP CONSTRAINT {_format(name)}")
     allowed = [
-        AllowOp("adding-not-nullable-field", f"the check {quoted} has been validated"),
+        AllowOp("adding-not-nullable-field", f"the check {_format(name)} has been validated"),
         AllowOp("ban-drop-constraint", "NOT NULL takes the place of the check"),
     ]
     require = ops.AlterColumnOp(
@@ -279,21 +237,20 @@ def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
         modify_nullable=False,
     )
     yield f"check {column}", [add], [drop]
-    yield _validate(name, *table, f"validate {column}")
+    yield f"validate {column}", _validate(name, table_of(op))[1], []
     yield f"not null {column}", [*allowed, require, drop], [add, require.reverse()]
 
 
-def _validate(name: object, schema: str | None, table: str, title: str = "") -> Step:
-    statement = _alter(schema, table, f"VALIDATE CONSTRAINT {_format(name)}")
-    return title or f"validate {name}", [statement], []
+def _validate(name: object, table: Table) -> Step:
+    return f"validate {name}", [_alter(table, f"VALIDATE CONSTRAINT {_format(name)}")], []
 
 
-def _alter(schema: str | None, table: str, change: str) -> ops.ExecuteSQLOp:
-    name = ".".join(PREPARER.quote(part) for part in (schema, table) if part)
+def _alter(table: Table, change: str) -> ops.ExecuteSQLOp:
+    name = ".".join(PREPARER.quote(part) for part in table if part)
     return ops.ExecuteSQLOp(f"ALTER TABLE {name} {change}")
 
 
 def _format(name: object) -> str:
     """Return the name as PostgreSQL takes it: quoted where that is needed, and not too long."""
     index = Index(name if isinstance(name, conv) else str(name), Column("x"))
-    return PREPARER.format_index(index)
+    return str(PREPARER.format_index(index))

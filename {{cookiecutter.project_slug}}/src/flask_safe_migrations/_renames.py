@@ -1,48 +1,38 @@
-"""Writes what `-x drop=…`, `-x rename=…` and `-x narrow=…` of `flask db migrate` ask for."""
+"""Reads what `-x drop=…`, `-x narrow=…` and `-x rename=…` ask for, and writes the renames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import CheckConstraint, Table, UniqueConstraint
+from sqlalchemy import CheckConstraint, UniqueConstraint
 
 from ._operations import RenameColumnOp, RenameTableOp
+from ._ordering import flatten, name_of, table_of
+
+NAMED = UniqueConstraint | CheckConstraint
 
 
-@dataclass
 class Requests:
-    """What may be done, because the command names it. Columns are `table.column`."""
+    """What may be done, because the command names it. A column is `table.column`."""
 
-    drop: set[str] = field(default_factory=set)
-    narrow: set[str] = field(default_factory=set)
-    rename: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, arguments: Iterable[str]) -> Requests:
-        """Read the arguments of `-x`."""
-        requests = cls()
-        for argument in arguments:
+    def __init__(self, arguments: Iterable[str]) -> None:
+        self.names: dict[str, list[str]] = {"drop": [], "narrow": [], "rename": [], "rewrite": []}
+        for argument in sorted(arguments):
             kind, _, name = argument.partition("=")
-            if kind in ("drop", "narrow"):
-                getattr(requests, kind).add(name)
-            elif kind == "rename":
-                old, _, new = name.partition(":")
-                requests.rename[old] = new.rpartition(".")[2]
-        return requests
+            self.names.setdefault(kind, []).append(name)
 
-    def is_requested(self, kind: str, table: str, column: str = "") -> bool:
-        """Return whether this table, or a column of it, is named."""
-        return bool({table, f"{table}.{column}"} & set(getattr(self, kind)))
-
-
-def qualified_name(schema: str | None, name: str) -> str:
-    """Return how a table is named in an option, in messages and in metadata."""
-    return f"{schema}.{name}" if schema else name
+    def find(self, kind: str, op: Any) -> str:  # noqa: ANN401
+        """Return the options that ask for this on the table, or a column of it."""
+        table = name_of(op)
+        column = (
+            op.column.name if isinstance(op, ops.AddColumnOp) else getattr(op, "column_name", "")
+        )
+        asked = {table, f"{table}.{column}"}
+        return " ".join(f"-x {kind}={name}" for name in self.names[kind] if name in asked)
 
 
 def apply(upgrade: ops.UpgradeOps, requests: Requests, context: MigrationContext) -> None:
@@ -51,37 +41,47 @@ def apply(upgrade: ops.UpgradeOps, requests: Requests, context: MigrationContext
     Raises:
         CommandError: No such pair was found.
     """
-    for old, new in requests.rename.items():
-        if not (_rename_table(upgrade, old, new) or _rename_column(upgrade, old, new, context)):
+    for name in requests.names["rename"]:
+        old, _, new = name.partition(":")
+        new = new.rpartition(".")[2]
+        drop: Any = next((op for op in flatten(upgrade) if _is_drop(op, old)), None)
+        add: Any = next((op for op in flatten(upgrade) if drop and _is_add(op, drop, new)), None)
+        if not add:
             raise CommandError(
-                f"No revision was written.\n\n-x rename={old}:{new} matches nothing. The database"
-                f" has to have {old} and no {new}, and the models {new} and no {old}.\n  For a"
-                " column, write -x rename=table.column:new. For a table, write -x rename=table:new."
+                f"No revision was written.\n\n-x rename={name} matches nothing: only the database"
+                " may have the old name, and only the models the new one.\n  For a column, write"
+                " -x rename=table.column:new. For a table, write -x rename=table:new."
             )
+        others = [op for op in (*flatten(upgrade), *upgrade.ops) if hasattr(op, "table_name")]
+        for op in others if isinstance(drop, ops.DropTableOp) else []:
+            if table_of(op) == table_of(drop) and op is not drop:
+                op.table_name = new  # it has that name already when the index is dropped
+        is_column = isinstance(drop, ops.DropColumnOp)
+        rename = _rename_column(drop, add, context) if is_column else _rename_table(drop, add)
+        for container in (upgrade, *upgrade.ops):
+            if isinstance(container, ops.OpContainer):
+                found = [rename if op is add else [op] for op in container.ops if op is not drop]
+                container.ops = [op for part in found for op in part]
 
 
-def _rename_column(upgrade: ops.UpgradeOps, old: str, new: str, context: MigrationContext) -> bool:
-    for table in upgrade.ops:
-        if not isinstance(table, ops.ModifyTableOps):
-            continue
-        name = qualified_name(table.schema, table.table_name)
-        for drop in table.ops:
-            if not isinstance(drop, ops.DropColumnOp) or f"{name}.{drop.column_name}" != old:
-                continue
-            for add in table.ops:
-                if isinstance(add, ops.AddColumnOp) and add.column.name == new:
-                    table.ops[table.ops.index(add)] = _to_rename(drop, add, context)
-                    table.ops.remove(drop)
-                    return True
-    return False
+def _is_drop(op: Any, old: str) -> bool:  # noqa: ANN401
+    if isinstance(op, ops.DropColumnOp):
+        return f"{name_of(op)}.{op.column_name}" == old
+    return isinstance(op, ops.DropTableOp) and name_of(op) == old
 
 
-def _to_rename(
+def _is_add(op: Any, drop: Any, new: str) -> bool:  # noqa: ANN401
+    if isinstance(drop, ops.DropColumnOp):
+        is_same = isinstance(op, ops.AddColumnOp) and table_of(op) == table_of(drop)
+        return is_same and op.column.name == new
+    return isinstance(op, ops.CreateTableOp) and table_of(op) == (drop.schema, new)
+
+
+def _rename_column(
     drop: ops.DropColumnOp, add: ops.AddColumnOp, context: MigrationContext
-) -> RenameColumnOp:
-    """Return the rename, with the other changes of the column."""
+) -> list[ops.MigrateOperation]:
     before, after = drop.to_column(), add.column
-    op = RenameColumnOp(
+    rename = RenameColumnOp(
         add.table_name,
         before.name,
         schema=add.schema,
@@ -90,40 +90,20 @@ def _to_rename(
         existing_nullable=before.nullable,
         existing_server_default=before.server_default or False,
     )
-    if context.impl.compare_type(before, after):
-        op.modify_type = after.type
-    if before.nullable != after.nullable:
-        op.modify_nullable = after.nullable
-    return op
+    rename.modify_type = after.type if context.impl.compare_type(before, after) else None
+    rename.modify_nullable = after.nullable if before.nullable != after.nullable else None
+    return [rename]
 
 
-def _rename_table(upgrade: ops.UpgradeOps, old: str, new: str) -> bool:
-    drop: Any = _find(upgrade, ops.DropTableOp, old)
-    create: Any = _find(
-        upgrade, ops.CreateTableOp, qualified_name(getattr(drop, "schema", None), new)
+def _rename_table(drop: ops.DropTableOp, add: ops.CreateTableOp) -> list[ops.MigrateOperation]:
+    """Rename the table, and replace the constraints whose names have that of the table."""
+    was, now = (
+        {str(it.name): it for it in op.to_table().constraints if isinstance(it, NAMED)}
+        for op in (drop, add)
     )
-    if not (drop and create):
-        return False
-    upgrade.ops[upgrade.ops.index(drop)] = RenameTableOp(drop.table_name, new, schema=drop.schema)
-    before, after = drop.to_table(), create.to_table()
-    # The names of constraints contain that of the table.
-    changes: list[ops.MigrateOperation] = []
-    for kind in (UniqueConstraint, CheckConstraint):
-        was, is_now = _by_name(before, kind), _by_name(after, kind)
-        for name in sorted(was.keys() - is_now.keys()):
-            changes.append(ops.DropConstraintOp.from_constraint(was[name]))
-        for name in sorted(is_now.keys() - was.keys()):
-            changes.append(ops.AddConstraintOp.from_constraint(is_now[name]))
-    upgrade.ops[upgrade.ops.index(create)] = ops.ModifyTableOps(new, changes, schema=drop.schema)
-    return True
-
-
-def _find(upgrade: ops.UpgradeOps, kind: type, name: str) -> ops.MigrateOperation | None:
-    for op in upgrade.ops:
-        if isinstance(op, kind) and qualified_name(op.schema, op.table_name) == name:
-            return op
-    return None
-
-
-def _by_name(table: Table, kind: type) -> dict[str, Any]:
-    return {str(it.name): it for it in table.constraints if isinstance(it, kind) and it.name}
+    drops = [ops.DropConstraintOp.from_constraint(it) for key, it in was.items() if key not in now]
+    for op in drops:
+        op.table_name = add.table_name
+    adds = [ops.AddConstraintOp.from_constraint(it) for key, it in now.items() if key not in was]
+    rename = RenameTableOp(drop.table_name, add.table_name, schema=drop.schema)
+    return [rename, ops.ModifyTableOps(add.table_name, [*drops, *adds], schema=add.schema)]

@@ -5,36 +5,27 @@ Each message names the danger, says why it is one on this database, and what to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.operations import ops
-from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import (
-    Column,
-    Date,
-    DateTime,
-    Enum,
-    Index,
-    PrimaryKeyConstraint,
-    TypeDecorator,
-    UniqueConstraint,
-    types,
-)
 from sqlalchemy.engine import Dialect
 
 from . import _types
 from ._enums import AddEnumMembersOp
 from ._operations import AllowOp
-from ._ordering import flatten, table_of
-from ._renames import Requests, qualified_name
+from ._ordering import flatten, name_of
+from ._renames import Requests
 
 NO_MODELS = (
     "The application has no models: the revision would drop every table. A model is known once its"
     " module is imported, for example in __init__.py."
 )
 
+CALL = re.compile(r"\b(?!now\b)\w+\s*\(", re.IGNORECASE)  # of a function that may not be constant
 # What happens to a NOT NULL column without a server default, where the table has rows.
 NOT_NULL_REASONS = {
     "sqlite": "SQLite refuses such a column, even where the table is empty.",
@@ -43,180 +34,168 @@ NOT_NULL_REASONS = {
     "mariadb": "MariaDB fills existing rows with 0 or '' without a warning.",
 }
 # The value that existing rows may get, by the type of the column.
-DEFAULTS: list[tuple[tuple[type, ...], str]] = [
-    ((types.Boolean,), "sa.false()"),
-    ((types.Integer, types.Numeric), '"0"'),
-    ((DateTime,), "sa.func.now()"),
-    ((Date,), 'sa.text("(CURRENT_DATE)")'),
-    ((types.JSON,), "sa.text(\"('{}')\")"),
-    ((types.Text,), "sa.text(\"('')\")"),
-    ((types.String,), '""'),
+DEFAULTS: list[tuple[type, str]] = [
+    (sa.Boolean, "sa.false()"),
+    (sa.Integer, '"0"'),
+    (sa.Numeric, '"0"'),
+    (sa.DateTime, "sa.func.now()"),
+    (sa.Date, 'sa.text("(CURRENT_DATE)")'),
+    (sa.JSON, "sa.text(\"('{}')\")"),
+    (sa.Text, "sa.text(\"('')\")"),  # MySQL takes it in parentheses only
+    (sa.String, '""'),
 ]
 
 
-def check(upgrade: ops.UpgradeOps, context: MigrationContext, requests: Requests) -> None:
+def check(upgrade: ops.UpgradeOps, dialect: Dialect, requests: Requests) -> None:
     """Check what the next revision would do.
 
     Raises:
         CommandError: It is dangerous.
     """
-    created = {table_of(op) for op in upgrade.ops if isinstance(op, ops.CreateTableOp)}
-    found = []
-    for op in flatten(upgrade):
-        if not hasattr(op, "table_name") or table_of(op) not in created:
-            found += [*_find_dangers(op, context.dialect, requests)]
+    found = [text for op in flatten(upgrade) for text in _find_dangers(op, dialect, requests)]
     if found:
         raise CommandError("\n\n".join(["No revision was written.", *found]))
 
 
 def allow(upgrade: ops.UpgradeOps, dialect: Dialect, requests: Requests) -> None:
-    """Write in the revision why `flask db lint` may accept what was requested, or is harmless."""
-    found = dict.fromkeys(
-        pair for op in flatten(upgrade) for pair in _find_allowed(op, dialect, requests)
-    )
+    """Write in the revision why `flask db lint` accepts what was requested, or loses nothing."""
     reasons: dict[str, list[str]] = {}
-    for rule, reason in found:
-        reasons.setdefault(rule, []).append(reason)
-    upgrade.ops[:0] = [AllowOp(rule, "; ".join(texts)) for rule, texts in reasons.items()]
+    for op in flatten(upgrade):
+        for rules, reason in _find_reasons(op, dialect, requests):
+            on_postgresql, elsewhere = rules.split("/")
+            if rule := on_postgresql if dialect.name == "postgresql" else elsewhere:
+                reasons.setdefault(rule, []).append(reason)
+    upgrade.ops[:0] = [
+        AllowOp(rule, "; ".join(dict.fromkeys(texts))) for rule, texts in reasons.items()
+    ]
 
 
-def _find_allowed(
-    op: ops.MigrateOperation, dialect: Dialect, requests: Requests
-) -> Iterator[tuple[str, str]]:
-    """Yield the rules that the operation breaks, and why it may."""
-    on_postgresql = dialect.name == "postgresql"
-    prefix = "ban-drop" if on_postgresql else "drop"
+def _find_reasons(op: Any, dialect: Dialect, requests: Requests) -> Iterator[tuple[str, str]]:  # noqa: ANN401
+    """Yield the rules that the operation breaks, on PostgreSQL and elsewhere, and why it may."""
     if isinstance(op, ops.DropTableOp):
-        yield f"{prefix}-table", _describe_request("drop", op, requests)
+        yield "ban-drop-table/drop-table", f"requested by {requests.find('drop', op)}"
     elif isinstance(op, ops.DropColumnOp):
-        yield f"{prefix}-column", _describe_request("drop", op, requests)
+        yield "ban-drop-column/drop-column", f"requested by {requests.find('drop', op)}"
     elif isinstance(op, ops.RenameTableOp):
-        rule = "renaming-table" if on_postgresql else "rename"
-        yield rule, f"requested by -x rename={op.table_name}:{op.new_table_name}"
-    elif isinstance(op, ops.DropConstraintOp) and on_postgresql:
-        yield "ban-drop-constraint", f"the models no longer have {op.constraint_name} as it was"
+        yield "renaming-table/rename", f"requested by -x rename={name_of(op)}:{op.new_table_name}"
+    elif isinstance(op, ops.AddColumnOp) and op.column.server_default is not None:
+        reason = requests.find("rewrite", op)
+        reason = f"requested by {reason}" if reason else "all rows share the value"
+        yield "adding-field-with-default/", reason
+    elif isinstance(op, ops.DropConstraintOp):
+        yield "ban-drop-constraint/", f"the models no longer have {op.constraint_name} as it was"
     elif isinstance(op, ops.AlterColumnOp):
-        name = f"{qualified_name(op.schema, op.table_name)}.{op.column_name}"
+        name = f"{name_of(op)}.{op.column_name}"
         if op.modify_name:
-            rule = "renaming-column" if on_postgresql else "rename"
-            yield rule, f"requested by -x rename={name}:{op.modify_name}"
-        if op.modify_type is not None and isinstance(op.existing_type, types.TypeEngine):
-            rule = "changing-column-type" if on_postgresql else "change-type"
-            new, old = op.modify_type, op.existing_type
-            if not _types.holds_each_value(new, old, dialect):  # type: ignore[arg-type]
-                yield rule, _describe_request("narrow", op, requests)
-            elif on_postgresql and _types.is_free(new, old, dialect):  # type: ignore[arg-type]
-                yield rule, f"{name} holds all its values as they are"
-            else:
-                yield rule, f"{name} keeps all its values; the server may copy the table meanwhile"
-        if on_postgresql and op.modify_nullable:
-            yield "ban-drop-not-null", f"the model says that {name} may be NULL"
-        if on_postgresql and op.modify_server_default is None:
-            yield "ban-drop-default", f"the model has no server default for {name}"
+            yield "renaming-column/rename", f"requested by -x rename={name}:{op.modify_name}"
+        if op.modify_type is not None:
+            reason = (
+                f"{name} holds all its values; a server that copies the table locks it meanwhile"
+            )
+            if not _types.holds_each_value(op.modify_type, op.existing_type, dialect):
+                reason = f"requested by {requests.find('narrow', op)}"
+            yield "changing-column-type/change-type", reason
+        if op.modify_nullable:
+            yield "ban-drop-not-null/", f"the models let {name} be NULL"
+        if op.modify_server_default is None:
+            yield "ban-drop-default/", f"the models have no server default for {name}"
 
 
-def _describe_request(
-    kind: str, op: ops.DropTableOp | ops.DropColumnOp | ops.AlterColumnOp, requests: Requests
-) -> str:
-    table = qualified_name(op.schema, op.table_name)
-    column = getattr(op, "column_name", "")
-    names = sorted({table, f"{table}.{column}"} & set(getattr(requests, kind)))
-    return "requested by " + " ".join(f"-x {kind}={name}" for name in names)
-
-
-def _find_dangers(op: ops.MigrateOperation, dialect: Dialect, requests: Requests) -> Iterator[str]:
-    if isinstance(op, ops.DropTableOp):
-        name = qualified_name(op.schema, op.table_name)
-        if not requests.is_requested("drop", name):
-            yield _describe_drop(f"table {name}", name)
-    elif isinstance(op, ops.DropColumnOp):
-        table = qualified_name(op.schema, op.table_name)
-        name = f"{table}.{op.column_name}"
-        if not requests.is_requested("drop", table, op.column_name):
-            yield _describe_drop(f"column {name}", name)
+def _find_dangers(op: Any, dialect: Dialect, requests: Requests) -> Iterator[str]:  # noqa: ANN401
+    if isinstance(op, ops.DropTableOp) and not requests.find("drop", op):
+        yield _describe_drop("table", name_of(op))
+    elif isinstance(op, ops.DropColumnOp) and not requests.find("drop", op):
+        yield _describe_drop("column", f"{name_of(op)}.{op.column_name}")
     elif isinstance(op, ops.AddColumnOp):
         column = op.column
         if not (column.nullable or column.server_default or column.identity or column.computed):
-            yield _describe_not_null(qualified_name(op.schema, op.table_name), column, dialect)
+            yield _describe_not_null(name_of(op), column, dialect)
+        default = getattr(column.server_default, "arg", "")
+        is_call = not isinstance(default, str) and CALL.search(str(default))
+        is_computed = is_call or column.identity or column.computed
+        if dialect.name == "postgresql" and is_computed and not requests.find("rewrite", op):
+            yield _describe_rewrite(f"{name_of(op)}.{column.name}")
     elif isinstance(op, ops.AlterColumnOp) and op.modify_type is not None:
-        table = qualified_name(op.schema, op.table_name)
-        old, new = op.existing_type, op.modify_type
-        if isinstance(old, types.TypeEngine) and isinstance(new, types.TypeEngine):
-            is_narrow = not _types.holds_each_value(new, old, dialect)
-            if is_narrow and not requests.is_requested("narrow", table, op.column_name):
-                yield _describe_narrowing(op, table, dialect)
+        is_wider = _types.holds_each_value(op.modify_type, op.existing_type, dialect)
+        if not is_wider and not requests.find("narrow", op):
+            yield _describe_narrowing(op, dialect)
     elif isinstance(op, AddEnumMembersOp) and op.removed:
         yield _describe_removed_members(op)
 
 
-def _describe_drop(what: str, name: str) -> str:
+def _describe_rewrite(name: str) -> str:
     return (
-        f"The models no longer have the {what}.\n"
+        f"The new column {name} gets a value of its own in each row.\n"
+        "  Danger: PostgreSQL writes the whole table again, and nobody can use it meanwhile.\n"
+        "  Instead: add the column without a default, give it the default in a later revision, and"
+        " fill existing rows (see flask db backfill --help).\n"
+        f"  If the table is small: run the same command with -x rewrite={name}"
+    )
+
+
+def _describe_drop(kind: str, name: str) -> str:
+    return (
+        f"The models no longer have the {kind} {name}.\n"
         "  Danger: dropping it deletes its data for good, and the release that runs while you migrate"
         " still reads it.\n"
         "  Instead: first release code that doesn't use it. Then drop it: run the same command with"
         f" -x drop={name}\n"
-        f"  If it was renamed: run the same command with -x rename={name}:NEW_NAME\n"
-        "  The release that runs meanwhile knows the old name only. To go on serving it, add the new"
-        " one, write to both, and drop the old one later."
+        f"  If it was renamed: run the same command with -x rename={name}:NEW_NAME. The release that"
+        " runs meanwhile knows the old name only. So in a service that has to go on, add the new one,"
+        " write to both, and drop the old one later."
     )
 
 
-def _describe_not_null(table: str, column: Column[Any], dialect: Dialect) -> str:
-    reason = NOT_NULL_REASONS.get(dialect.name, "Existing rows have no value for it.")
+def _describe_not_null(table: str, column: sa.Column[Any], dialect: Dialect) -> str:
     default = _find_default(column)
-    instead = (
-        f"give existing rows a value in the model, as in {column.name}: Mapped[…] ="
-        f" mapped_column(server_default={default}).\n  Or in three steps"
-        if default
-        else "add it in three steps, because each row needs a value of its own"
-    )
+    instead = "each row needs a value of its own, so add it in three steps"
+    if default:
+        instead = (
+            f"give existing rows a value in the model, as in {column.name}: Mapped[…] ="
+            f" mapped_column(server_default={default}).\n  Or in three steps"
+        )
     return (
         f"The new column {table}.{column.name} is NOT NULL and has no server default.\n"
-        f"  Danger: {reason}\n"
+        f"  Danger: {NOT_NULL_REASONS.get(dialect.name, 'Existing rows have no value for it.')}\n"
         f"  Instead: {instead}: add it as {column.name}: Mapped[… | None], fill it (see flask db"
         " backfill --help), and make it NOT NULL in a later revision."
     )
 
 
-def _find_default(column: Column[Any]) -> str:
-    """Return a server default that fits the column, or nothing if no value fits all rows."""
-    constraints = [*column.table.constraints, *column.table.indexes]
-    is_unique = any(
-        column.name in item.columns and len(item.columns) == 1
-        for item in constraints
-        if isinstance(item, PrimaryKeyConstraint | UniqueConstraint)
-        or (isinstance(item, Index) and item.unique)
-    )
-    if column.foreign_keys or is_unique:
+def _find_default(column: sa.Column[Any]) -> str:
+    """Return a server default that fits the column, or nothing if rows can't share one."""
+    uniques: list[Any] = [it for it in column.table.indexes if it.unique]
+    uniques += [it for it in column.table.constraints if isinstance(it, sa.UniqueConstraint)]
+    is_unique = any([*it.columns] == [column] for it in uniques)
+    if is_unique or column.primary_key or column.foreign_keys:
         return ""
     item = column.type
-    while isinstance(item, TypeDecorator):
+    while isinstance(item, sa.types.TypeDecorator):
         item = item.impl_instance
-    if isinstance(item, Enum):
+    if isinstance(item, sa.Enum):
         return f'"{item.enums[0]}"'
-    return next((text for kinds, text in DEFAULTS if isinstance(item, kinds)), "")
+    return next((text for kind, text in DEFAULTS if isinstance(item, kind)), "")
 
 
-def _describe_narrowing(op: ops.AlterColumnOp, table: str, dialect: Dialect) -> str:
-    old, new = (it.compile(dialect=dialect) for it in (op.existing_type, op.modify_type))  # type: ignore[union-attr]
+def _describe_narrowing(op: Any, dialect: Dialect) -> str:  # noqa: ANN401
+    name = f"{name_of(op)}.{op.column_name}"
+    old, new = (it.compile(dialect=dialect) for it in (op.existing_type, op.modify_type))
     return (
-        f"The type of {table}.{op.column_name} changes from {old} to {new}.\n"
-        "  Danger: the new type doesn't hold every value of the old one. The database cuts values off,"
-        " converts them in its own way, or stops.\n"
-        f"  Instead: add a column of the new type, fill it (see flask db backfill --help), use it, and"
-        f" drop the old one later.\n"
+        f"The type of {name} changes from {old} to {new}.\n"
+        "  Danger: the new type doesn't hold every value of the old one. Values are cut off or"
+        " converted, or the server stops at them.\n"
+        "  Instead: add a column of the new type, fill it (see flask db backfill --help), use it, and"
+        " drop the old one later.\n"
         "  If each value fits, and the table may be locked while it is converted: run the same command"
-        f" with -x narrow={table}.{op.column_name}"
+        f" with -x narrow={name}"
     )
 
 
 def _describe_removed_members(op: AddEnumMembersOp) -> str:
-    members = ", ".join(op.removed)
     return (
-        f"The enum type {op.name} has members that the models no longer have: {members}.\n"
+        f"The enum {op.name} has members that the models no longer have: {', '.join(op.removed)}.\n"
         "  Danger: PostgreSQL can't remove a member, and rows may have it.\n"
         "  Instead: keep it in the models, and stop using it. If it was renamed: run flask db revision,"
-        f" and write in the new file: op.execute(\"ALTER TYPE {op.name} RENAME VALUE '{op.removed[0]}'"
-        " TO '…'\")"
+        f' and write in the new file: op.execute("ALTER TYPE {op.name} RENAME VALUE'
+        f" '{op.removed[0]}' TO '…'\")"
     )

@@ -29,7 +29,9 @@ STOCK_ENVS = {
     "003d3c7d49894776",  # 4.0.5 to 4.1
 }
 # Of projects that were made before the extension was a package of its own.
-FORMER_ENV = re.compile(r"from \w+\.database(\.migration)? import environment\s+environment\.run\(\)")
+FORMER_ENV = re.compile(
+    r"from \w+\.database(\.migration)? import environment\s+environment\.run\(\)"
+)
 
 
 def has_stock_environment(directory: Path) -> bool:
