@@ -33,7 +33,6 @@ DIFFERENCES = {
     " an expression",
     r"test_batch.*refinteg": "on SQLite, a column is renamed in place, so no foreign key is broken",
     r"test_batch.*test_unnamed_check_constraint_warns": "on SQLite, the check is kept",
-    r"test_batch.*_batch_no_reflection": "a column is renamed in place, which needs no database",
 }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import flask_safe_migrations._environment  # noqa: F401  # which registers them
 from flask_safe_migrations._sqlite_rebuild import SQLite
+from sqlalchemy import Connection
 
 
 class SafeSQLite(SQLite):
@@ -13,4 +14,5 @@ class SafeSQLite(SQLite):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
-        self.context_opts = {"sqlite_copies": []} | self.context_opts
+        if isinstance(self.connection, Connection):  # some tests have a mock
+            self.context_opts = {"sqlite_copies": []} | self.context_opts
