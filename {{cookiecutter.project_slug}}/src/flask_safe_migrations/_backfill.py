@@ -6,21 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.util import CommandError
 from flask import current_app
-from sqlalchemy import (
-    Column,
-    Connection,
-    MetaData,
-    Table,
-    and_,
-    func,
-    inspect,
-    literal_column,
-    select,
-    tuple_,
-    update,
-)
 from sqlalchemy.exc import DBAPIError
 
 from . import _environment, _server
@@ -54,13 +42,13 @@ def backfill(name: str, value: str, where: str | None, size: int) -> Iterator[tu
         raise CommandError(f"{_server.get_reason(error)}.{again}") from error
 
 
-def _find_column(connection: Connection, name: str) -> Column[Any]:
+def _find_column(connection: sa.Connection, name: str) -> sa.Column[Any]:
     path, _, column = name.rpartition(".")
     schema, _, table = path.rpartition(".")
-    if not table or not inspect(connection).has_table(table, schema or None):
+    if not table or not sa.inspect(connection).has_table(table, schema or None):
         example = 'flask db backfill note.rank "0"'
         raise CommandError(f"There is no table {path!r}. An example: {example}")
-    found = Table(table, MetaData(), schema=schema or None, autoload_with=connection)
+    found = sa.Table(table, sa.MetaData(), schema=schema or None, autoload_with=connection)
     if column not in found.c:
         raise CommandError(f"Table {path} has no column {column}: {', '.join(found.c.keys())}.")
     if not found.primary_key.columns:
@@ -69,16 +57,16 @@ def _find_column(connection: Connection, name: str) -> Column[Any]:
 
 
 def _fill(
-    connection: Connection, column: Column[Any], value: str, where: str | None, size: int
+    connection: sa.Connection, column: sa.Column[Any], value: str, where: str | None, size: int
 ) -> Iterator[tuple[int, int]]:
     """Go through the primary key once. A batch that meets a locked row is tried again."""
-    rows = literal_column(f"({where})") if where else column.is_(None)
+    rows = sa.literal_column(f"({where})") if where else column.is_(None)
     key = tuple(column.table.primary_key.columns)
-    total = connection.scalar(select(func.count()).select_from(column.table).where(rows)) or 0
+    total = connection.scalar(sa.select(sa.func.count()).select_from(column.table).where(rows)) or 0
     connection.rollback()
-    batch = select(*key).where(rows).order_by(*key).limit(size)
-    fill = update(column.table).values({column: literal_column(f"({value})")}).where(rows)
-    done, start, deadline = 0, and_(True), 0.0
+    batch = sa.select(*key).where(rows).order_by(*key).limit(size)
+    fill = sa.update(column.table).values({column: sa.literal_column(f"({value})")}).where(rows)
+    done, start, deadline = 0, sa.and_(True), 0.0
     yield done, total
     while True:
         deadline = deadline or time.monotonic() + _environment.get_seconds("MIGRATION_LOCK_TIMEOUT")
@@ -86,7 +74,9 @@ def _fill(
             if not (found := connection.execute(batch.where(start)).all()):
                 return
             last = tuple(found[-1])
-            end = and_(key[0] <= last[0], tuple_(*key) <= last)  # MySQL has an index for the first
+            end = sa.and_(
+                key[0] <= last[0], sa.tuple_(*key) <= last
+            )  # MySQL has an index for the first
             filled = connection.execute(fill.where(start, end)).rowcount
             connection.commit()
         except DBAPIError as error:
@@ -95,6 +85,10 @@ def _fill(
                 raise
             time.sleep(_environment.LOCK_PAUSE)
             continue
-        done, start, deadline = done + filled, and_(key[0] >= last[0], tuple_(*key) > last), 0.0
+        done, start, deadline = (
+            done + filled,
+            sa.and_(key[0] >= last[0], sa.tuple_(*key) > last),
+            0.0,
+        )
         yield done, total
         time.sleep(float(current_app.config["MIGRATION_BATCH_PAUSE"]))

@@ -72,18 +72,10 @@ def _explain(error: CommandError, command: str, heads: tuple[str, ...]) -> str |
     if not re.search(r"[+-]\d+$", target):
         return None
     if command == "upgrade":
-        return f"{_count(len(pending))} pending. To apply all of them, run: flask db upgrade"
+        return f"Pending revisions: {len(pending)}. To apply all of them, run: flask db upgrade"
     applied = sum(1 for _ in context.script.iterate_revisions(heads, "base"))
-    return (
-        f"Nothing was undone. {_count(applied)} applied to {describe_database()}. To undo all of them,"
-        " run: flask db downgrade base"
-    )
-
-
-def _count(number: int) -> str:
-    return {0: "No revision is", 1: "Only 1 revision is"}.get(
-        number, f"Only {number} revisions are"
-    )
+    there = f"Applied revisions in {describe_database()}: {applied}."
+    return f"Nothing was undone. {there} To undo all of them, run: flask db downgrade base"
 
 
 def find_problem() -> str | None:
