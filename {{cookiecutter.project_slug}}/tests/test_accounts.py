@@ -600,6 +600,15 @@ def test_a_log_in_never_redirects_to_another_site(visitor: FlaskClient) -> None:
         assert location.startswith("http://localhost/"), target
 
 
+def test_behind_a_proxy_with_a_prefix_a_log_in_stays_below_it(visitor: FlaskClient) -> None:
+    visitor.environ_base["SCRIPT_NAME"] = "/shop"
+
+    assert visitor.get("/notes").location.startswith("/shop/accounts/login?next=/shop/notes")
+    assert type_password(visitor).location == "/shop/"
+    answer = visitor.post("/accounts/logout", data=Form(visitor.get("/").text).fields)
+    assert answer.location == "/shop/"
+
+
 def test_a_log_in_returns_to_the_requested_page(visitor: FlaskClient) -> None:
     path = visitor.get("/accounts/delete").location
     assert submit(visitor, path, email=ANN, password=PASSWORD).request.path == "/accounts/delete"

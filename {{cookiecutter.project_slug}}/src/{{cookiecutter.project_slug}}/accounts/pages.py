@@ -69,4 +69,4 @@ def delete() -> ResponseReturnValue:
     db.session.delete(account)
     db.session.commit()
     flash("Your account is deleted.")
-    return redirect("/")
+    return redirect(url_for("home.home"))

@@ -34,6 +34,8 @@ def get_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "SECURITY_RESET_PASSWORD_WITHIN": timedelta(days=1),
         "SECURITY_CHANGEABLE": True,
         "SECURITY_CHANGE_EMAIL": True,
+        "SECURITY_POST_LOGIN_VIEW": "home.home",
+        "SECURITY_POST_LOGOUT_VIEW": "home.home",
         "SECURITY_POST_CHANGE_VIEW": "accounts.index",
         "SECURITY_POST_CHANGE_EMAIL_VIEW": "accounts.index",
         "SECURITY_API_ENABLED_METHODS": ["session"],
