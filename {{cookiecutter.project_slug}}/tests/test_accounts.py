@@ -601,11 +601,17 @@ def test_a_log_in_never_redirects_to_another_site(visitor: FlaskClient) -> None:
 
 
 def test_behind_a_proxy_with_a_prefix_a_log_in_stays_below_it(visitor: FlaskClient) -> None:
-    visitor.environ_base["SCRIPT_NAME"] = "/shop"
+    behind = {"SCRIPT_NAME": "/shop"}
+    asked = visitor.get("/notes", environ_overrides=behind).location
+    assert asked.startswith("/shop/accounts/login?next=/shop/notes")
 
-    assert visitor.get("/notes").location.startswith("/shop/accounts/login?next=/shop/notes")
-    assert type_password(visitor).location == "/shop/"
-    answer = visitor.post("/accounts/logout", data=Form(visitor.get("/").text).fields)
+    fields = Form(visitor.get("/accounts/login", environ_overrides=behind).text).fields
+    fields |= {"email": ANN, "password": PASSWORD}
+    answer = visitor.post("/accounts/login", data=fields, environ_overrides=behind)
+    assert answer.location == "/shop/"
+
+    fields = Form(visitor.get("/", environ_overrides=behind).text).fields
+    answer = visitor.post("/accounts/logout", data=fields, environ_overrides=behind)
     assert answer.location == "/shop/"
 
 
