@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -781,6 +782,14 @@ def limited(app: Flask, visitor: FlaskClient) -> Iterator[FlaskClient]:
     yield visitor
     limiter.reset()
     limiter.enabled = False
+
+
+def test_a_store_that_hangs_is_given_up(new_app: NewApp) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        client = new_app(RATELIMIT_STORAGE_URI=url, RATELIMIT_ENABLED=True).test_client()
+
+        assert attempt(client, 3, email="ben", password="wrong password") == [200, 200, 429]
 
 
 def test_json_is_refused(visitor: FlaskClient) -> None:

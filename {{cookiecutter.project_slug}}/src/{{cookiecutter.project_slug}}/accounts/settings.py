@@ -9,6 +9,7 @@ from typing import Any
 from flask_security import uia_email_mapper
 
 MAX_PASSWORD_LENGTH = 200  # characters
+REDIS_TIMEOUT = 0.3  # seconds
 SESSION_LIFETIME = timedelta(days=30)  # then people have to log in again
 IDLE_TIME = timedelta(hours=12)  # after which they do, too, unless they chose to stay logged in
 # How long ago people may have proved who they are when they change what can't be undone.
@@ -84,7 +85,8 @@ def get_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "RATELIMIT_HEADERS_ENABLED": True,
         "RATELIMIT_SWALLOW_ERRORS": True,
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,  # while Redis is unavailable
-        "RATELIMIT_STORAGE_OPTIONS": dict.fromkeys(
-            ("socket_connect_timeout", "socket_timeout"), 0.3
-        ),
+        "RATELIMIT_STORAGE_OPTIONS": {
+            "socket_connect_timeout": REDIS_TIMEOUT,
+            "socket_timeout": REDIS_TIMEOUT,
+        },
     }
