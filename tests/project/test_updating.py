@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import BODY, IDENTITY, MODELS, PRICE, QUESTIONS, TEMPLATE, Project, User
+from conftest import BODY, IDENTITY, MODELS, PRICE, QUESTIONS, TEMPLATE, Project, User, sqlite_uri
 from passwords import PASSWORD, files_with_the_password
 from recipes import edit, sections_of, write
-from servers import KINDS, Server, driver_named, execute, rows
+from servers import KINDS, Server, driver_named, execute, rows, skip
 
 SECTIONS = sections_of(TEMPLATE / "docs" / "updating.md")
+BY_GIT = "Update with git alone"
 NAME = "    name: Mapped[str] = mapped_column(String(50), unique=True)\n"
 TEMPLATE_FILES = "{{cookiecutter.project_slug}}/src/{{cookiecutter.project_slug}}"
 EXTENSION = "src/flask_safe_migrations"
@@ -379,3 +380,95 @@ def test_the_env_py_of_an_older_project_needs_no_change(fresh_project: Project) 
     refused = project.run("uv", "run", "flask", "db", "revision", "--autogenerate", "-m", "x")
     assert refused.returncode == 0
     assert "No changes" in refused.stdout
+
+
+@pytest.mark.thorough
+def test_an_update_by_git_alone_brings_what_is_new_and_nothing_else(
+    template: Path, user: User
+) -> None:
+    project = user.project()
+    write(project, SECTIONS[BY_GIT][0][1])
+    type_in(project, BY_GIT, 1)
+    assert project.succeed("git", "status", "--short") == ""
+    change(project)
+    release(template, user)
+    before = kept(project)
+    del before[str(project.path / "LICENSE")]
+
+    type_in(project, BY_GIT, 2)
+
+    assert_updated(project, template)
+    after = kept(project)
+    assert "The MIT License" in str(after.pop(str(project.path / "LICENSE")))
+    assert after == before
+    assert project.succeed("git", "status", "--short") == ""
+    assert not list(project.path.parent.glob("template*"))
+    assert "passed" in type_in(project, "Migrations", 1) + type_in(project, "Migrations", 3)
+
+
+FIRST_RELEASE = "0bd588d5b91b666058bff4bd47bc4cda6cf603aa"
+
+
+@pytest.mark.thorough
+def test_a_project_of_the_first_release_takes_this_one(template: Path, user: User) -> None:
+    """With its owner's changes, its data and its revisions; it gets the extension."""
+    history = template.parent / "first"
+    run = user.run
+    found = run("git", "clone", "--quiet", "--no-local", str(TEMPLATE), str(history)).returncode
+    if found or run("git", "checkout", "--quiet", FIRST_RELEASE, cwd=history).returncode:
+        skip("needs the history of the template: git fetch --unshallow")
+    # The branch of the template, whose history the clones of the other tests don't have.
+    for command in ("checkout -B main", f"--work-tree {template} add --all", "commit -qm Newest"):
+        assert run("git", *command.split(), cwd=history).returncode == 0
+    template.rename(template.with_name("unused"))
+    history.rename(template)
+    project = first_release(template, user)
+
+    write(project, SECTIONS[BY_GIT][0][1])
+    block = SECTIONS[BY_GIT][1][1]
+    assert "--checkout HEAD" in block
+    done = project.run(
+        "bash", "-euc", block.replace("--checkout HEAD", f"--checkout {FIRST_RELEASE}")
+    )
+    assert done.returncode == 0, done.stdout
+    before = [path.read_bytes() for path in project.revisions()]
+
+    assert "CONFLICT" in type_in(project, BY_GIT, 2, code=1)
+
+    conflicts = project.succeed("git", "diff", "--name-only", "--diff-filter=U").split()
+    assert conflicts == ["README.md", MODELS, "tests/test_config.py"]
+    project.succeed("git", "checkout", "--ours", "README.md")
+    project.succeed("git", "checkout", "--theirs", MODELS)
+    project.replace(MODELS, BODY, BODY + PRICE)
+    project.succeed("git", "rm", "--quiet", "tests/test_config.py")
+    project.succeed("git", "add", "--all")
+    project.succeed("git", "commit", "--quiet", "-m", "Take the newest version")
+    assert [path.read_bytes() for path in project.revisions()] == before
+    assert files_of(project.path / EXTENSION) == files_of(TEMPLATE / TEMPLATE_EXTENSION)
+    assert not (project.path / "src/my_app/database").exists()
+    project.succeed("uv", "sync")
+    type_in(project, "Migrations", 1)
+    assert "passed" in type_in(project, "Migrations", 3)
+    notes = rows(sqlite_uri(project), "SELECT title, body, price, version FROM note")
+    assert notes == [("Milk", "Two litres", 3, 1)]
+
+
+def first_release(template: Path, user: User) -> Project:
+    """Make a project by the first release, and work in it as its owner."""
+    done = user.cookiecutter(
+        "--no-input", "--checkout", FIRST_RELEASE, template=f"git+file://{template}"
+    )
+    assert "✓ flask db check" in done.stdout, done.stdout
+    project = Project(user.folder / "my_app", user.env)
+    project.replace(MODELS, BODY, BODY + PRICE)
+    project.flask("db", "migrate", "-m", "add price")
+    project.flask("db", "upgrade")
+    execute(
+        sqlite_uri(project),
+        "INSERT INTO note (title, body, price) VALUES ('Milk', 'Two litres', 3)",
+    )
+    (project.path / "README.md").write_text("# Mine\n")
+    (project.path / "tests" / "test_config.py").unlink()
+    for command in ("add --all", "commit --quiet -m mine"):
+        project.succeed("git", *command.split())
+    return project
