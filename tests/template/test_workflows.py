@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from actions import actionlint, schema_finds_nothing, zizmor
 from conftest import TEMPLATE, User
 
@@ -76,3 +77,28 @@ def test_the_tests_that_workflows_choose_exist(user: User) -> None:
     names = re.findall(r"\[(.*)\]", done.stdout)
     assert all(name.startswith("sqlite-") for name in names)
     assert all(any(interface in name for name in names) for interface in INTERFACES)
+
+
+@pytest.mark.parametrize("known", ["", "7"])
+def test_a_weekly_run_that_fails_opens_one_issue(known: str, user: User, tmp_path: Path) -> None:
+    jobs = yaml.safe_load((GITHUB / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    report = jobs.pop("report")
+    assert set(report["needs"]) == set(jobs)
+    assert report["if"] == "failure() && github.event_name == 'schedule'"
+    (step,) = report["steps"]
+    # As GitHub's own program, which needs GitHub.
+    (tmp_path / "gh").write_text(
+        f'#!/bin/sh\necho "$2 $3 $4" >> {tmp_path}/log\n[ $2 != list ] || echo "{known}"\n'
+    )
+    (tmp_path / "gh").chmod(0o755)
+    user.env |= {
+        "PATH": f"{tmp_path}:{user.env['PATH']}",
+        "RUN": "https://run",
+        "TITLE": "It fails",
+    }
+
+    done = user.run("bash", "-e", "-o", "pipefail", "-c", step["run"])
+
+    assert done.returncode == 0, done.stdout
+    written = (tmp_path / "log").read_text().splitlines()[-1]
+    assert written == ("comment 7 --body" if known else "create --title It fails")
