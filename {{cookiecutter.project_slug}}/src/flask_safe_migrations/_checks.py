@@ -31,7 +31,7 @@ JSON_COLUMNS = text(
 )
 
 
-def name_check(constraint: CheckConstraint, table: Table) -> str:
+def name_check(constraint: Any, table: Table) -> str:  # noqa: ANN401
     """Return the name of a check, and for one without a name the digest of its text.
 
     For a naming convention: `{"check": name_check, "ck": "ck_%(table_name)s_%(check)s"}`.
