@@ -141,7 +141,8 @@ def set_charset(table: Table, connection: Connection, **options: object) -> None
 def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")  # https://sqlite.org/pragma.html
-    connection.create_function("lower", 1, lambda text: text and str(text).casefold())  # not ASCII only
+    # Its own one knows ASCII only: https://sqlite.org/lang_corefunc.html#lower
+    connection.create_function("lower", 1, lambda text: text and str(text).casefold())
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
