@@ -26,7 +26,14 @@ LANGUAGES = {
     ".yml": "yaml",
 }
 # Copies of libraries, and what nobody reads.
-LEFT_OUT = ("src/flask_safe_migrations/", "/static/pico/", "/static/rapidoc/", ".svg", "LICENSE", "uv.lock")
+LEFT_OUT = (
+    "src/flask_safe_migrations/",
+    "/static/pico/",
+    "/static/rapidoc/",
+    ".svg",
+    "LICENSE",
+    "uv.lock",
+)
 INTRODUCTION = """# A generated project
 
 You want to read the code before you run anything. These are the files of a project with the default answers, as the
