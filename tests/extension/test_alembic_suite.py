@@ -64,8 +64,10 @@ def failures(tests: Path, url: str, *options: str) -> set[str]:
             "--tb=no",
             "-pno:xdist",
             "-pno:cacheprovider",
-        ]
-        + [f"--dburi={url}", *options, *files],
+            f"--dburi={url}",
+            *options,
+            *files,
+        ],
         cwd=tests,
         env=os.environ | {"PYTHONPATH": f"{SCRIPTS}:{PROJECT / 'src'}"},
         stdout=subprocess.PIPE,
