@@ -445,7 +445,7 @@ def test_a_project_of_the_first_release_takes_this_one(template: Path, user: Use
     project.succeed("git", "commit", "--quiet", "-m", "Take the newest version")
     assert [path.read_bytes() for path in project.revisions()] == before
     assert files_of(project.path / EXTENSION) == files_of(TEMPLATE / TEMPLATE_EXTENSION)
-    assert not (project.path / "src/my_app/database").exists()
+    assert not list((project.path / "src/my_app/database").glob("*.py"))
     project.succeed("uv", "sync")
     type_in(project, "Migrations", 1)
     assert "passed" in type_in(project, "Migrations", 3)
