@@ -683,7 +683,10 @@ def test_types_and_constraints_of_postgresql_keep_their_arguments(
     assert found["b"] == "timestamp with time zone"
     assert found["c"] == "timestamp(3) without time zone"
     assert found["f"] == "interval day to second"
-    deferred = "SELECT condeferrable, condeferred FROM pg_constraint WHERE conrelid = 'pet'::regclass AND contype = 'u' ORDER BY 1"
+    deferred = (
+        "SELECT condeferrable, condeferred FROM pg_constraint"
+        " WHERE conrelid = 'pet'::regclass AND contype = 'u' ORDER BY 1"
+    )
     assert site.rows(deferred) == [(False, False), (True, True)]
 
 

@@ -39,7 +39,7 @@ def pet(*items: Callable[[], Any]) -> Models:
 
     def declare(metadata: MetaData) -> None:
         Table("owner", metadata, Column("id", Integer, primary_key=True))
-        columns = [Column("id", Integer, primary_key=True), Column("name", String(20))]
+        columns: list[Any] = [Column("id", Integer, primary_key=True), Column("name", String(20))]
         Table("pet", metadata, *columns, *(item() for item in items))
 
     return declare

@@ -29,7 +29,7 @@ class AddEnumMembersOp(ops.MigrateOperation):
 
     def __init__(self, name: str, statements: list[str], removed: list[str]) -> None:
         self.name = name
-        self.statements = statements
+        self.operations = [ops.ExecuteSQLOp(statement) for statement in statements]
         self.removed = removed
 
     def reverse(self) -> ops.MigrateOperation:
@@ -37,7 +37,7 @@ class AddEnumMembersOp(ops.MigrateOperation):
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
         """Return what `flask db check` prints."""
-        return ("modify_enum", self.name, self.statements, self.removed)
+        return ("modify_enum", self.name, [op.sqltext for op in self.operations], self.removed)
 
 
 @comparators.dispatch_for("schema", qualifier="postgresql")
@@ -45,7 +45,7 @@ def compare_members(
     context: AutogenContext, upgrade: ops.UpgradeOps, schemas: Iterable[str | None]
 ) -> PriorityDispatchResult:
     """Add the members that differ to the operations."""
-    if context.connection is None or PLUGIN in sys.modules:
+    if context.connection is None:
         return PriorityDispatchResult.CONTINUE
     found = _read_enums(context.connection)
     columns = [column for table in context.sorted_tables for column in table.columns]
@@ -71,8 +71,6 @@ def create_types(upgrade: ops.UpgradeOps, connection: Connection | None) -> None
 
     Alembic creates them with a table, but not with a column, and drops none.
     """
-    if PLUGIN in sys.modules:
-        return
     found = _read_enums(connection) if connection else {}
     with_tables, others = [], []
     for op in flatten(upgrade):
@@ -93,7 +91,7 @@ def create_types(upgrade: ops.UpgradeOps, connection: Connection | None) -> None
 def find_enums(types: Iterable[Any]) -> dict[Name, Enum]:
     """Return the native enums among these types, except those that the application creates."""
     enums: dict[Name, Enum] = {}
-    for item in types:
+    for item in () if PLUGIN in sys.modules else types:
         while isinstance(item, TypeDecorator | ARRAY):
             item = item.item_type if isinstance(item, ARRAY) else item.load_dialect_impl(DIALECT)
         if isinstance(item, Enum) and item.native_enum and getattr(item, "create_type", True):

@@ -16,16 +16,6 @@ from sqlalchemy import ForeignKeyConstraint
 
 from ._operations import RenameColumnOp
 
-OF_TABLES = (
-    ops.AddConstraintOp,
-    ops.AlterTableOp,
-    ops.CreateIndexOp,
-    ops.CreateTableOp,
-    ops.DropConstraintOp,
-    ops.DropIndexOp,
-    ops.DropTableOp,
-    ops.ModifyTableOps,
-)
 Table = tuple[str | None, str]  # the schema and the name
 
 # In which order the operations of one table are done, after foreign keys are dropped.
@@ -48,9 +38,9 @@ def order(upgrade: ops.OpContainer, *, on_mysql: bool = False) -> None:
     drops = [op for op in upgrade.ops if isinstance(op, ops.DropTableOp)]
     renames = [op for op in upgrade.ops if isinstance(op, ops.RenameTableOp)]
     others: list[Any] = [op for op in upgrade.ops if op not in (*creates, *drops, *renames)]
-    tables = [op for op in others if isinstance(op, OF_TABLES)]
+    tables = [op for op in others if _is_of_table(op)]
     # Those of plugins stay before or after the tables, where they were put.
-    first = [*takewhile(lambda op: not isinstance(op, OF_TABLES), upgrade.ops)]
+    first = [*takewhile(lambda op: not _is_of_table(op), upgrade.ops)]
     rest = [op for op in others if op not in tables and op not in first]
 
     changed = {table_of(op) for op in [*tables, *drops, *renames]} - {*map(table_of, creates)}
@@ -89,6 +79,12 @@ def order(upgrade: ops.OpContainer, *, on_mysql: bool = False) -> None:
         *(op.reverse() for op in reversed(_parents_first(restored))),
         *rest,
     ]
+
+
+def _is_of_table(op: ops.MigrateOperation) -> bool:
+    """Return whether Alembic or we made the operation, and it changes a table."""
+    is_known = type(op).__module__ in (ops.__name__, RenameColumnOp.__module__)
+    return is_known and hasattr(op, "table_name")
 
 
 def flatten(operations: ops.OpContainer) -> Iterator[Any]:

@@ -63,8 +63,7 @@ def split(
     }
     for enum in [op for op in upgrade.ops if isinstance(op, AddEnumMembersOp)]:
         upgrade.ops.remove(enum)
-        add = AutocommitOp(*map(ops.ExecuteSQLOp, enum.statements))
-        before.append((f"members of {enum.name}", [add], []))
+        before.append((f"members of {enum.name}", [AutocommitOp(*enum.operations)], []))
     for table in tables:
         for op in list(table.ops):
             if isinstance(op, ops.CreateForeignKeyOp):

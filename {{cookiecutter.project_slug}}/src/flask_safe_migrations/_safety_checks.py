@@ -34,10 +34,9 @@ NOT_NULL_REASONS = {
     "mariadb": "MariaDB fills existing rows with 0 or '' without a warning.",
 }
 # The value that existing rows may get, by the type of the column.
-DEFAULTS: list[tuple[type, str]] = [
+DEFAULTS: list[tuple[Any, str]] = [
     (sa.Boolean, "sa.false()"),
-    (sa.Integer, '"0"'),
-    (sa.Numeric, '"0"'),
+    (sa.Integer | sa.Numeric, '"0"'),
     (sa.DateTime, "sa.func.now()"),
     (sa.Date, 'sa.text("(CURRENT_DATE)")'),
     (sa.JSON, "sa.text(\"('{}')\")"),

@@ -13,7 +13,6 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import CompileError
 
-DIALECTS = ("default", "sqlite", "postgresql", "mysql", "mariadb")
 SPELLING = re.compile(r"(\w+(?: PRECISION)?)\s*(?:\((\d+)(?:, *(\d+))?\))?\s*(.*)", re.DOTALL)
 INTEGERS = ["TINYINT", "SMALLINT", "MEDIUMINT", "INTEGER", "BIGINT"]
 DIGITS = [3, 5, 8, 10, 20]
@@ -37,7 +36,8 @@ class Spelling(NamedTuple):
 def is_plain(item: TypeDecorator[Any]) -> bool:
     """Return whether the type of the column is that of `impl` on every database."""
     spellings = set()
-    for name in DIALECTS:  # a variant is for a dialect of this name
+    # A variant is for a dialect of one of these names.
+    for name in ("default", "sqlite", "postgresql", "mysql", "mariadb"):
         dialect = DefaultDialect()
         dialect.name = name
         try:
@@ -103,7 +103,7 @@ def needs_cast(new: Any, old: Any, dialect: Dialect) -> bool:  # noqa: ANN401
 def _spell(item: Any, dialect: Dialect) -> Spelling:  # noqa: ANN401
     text = item.compile(dialect=dialect).upper().replace("DECIMAL", "NUMERIC")
     match = SPELLING.match(text)
-    name, size, scale, rest = match.groups() if match else (text, None, None, "")
+    name, size, scale, rest = match.groups() if match else (text, "", "", "")
     return Spelling(name, int(size) if size else None, int(scale) if scale else None, rest.strip())
 
 
