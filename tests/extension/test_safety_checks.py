@@ -194,7 +194,7 @@ ROWS = [
         WRITTEN,
         COPIED,
         SQLITE,
-        pet(column("number", ForeignKey("owner.id"))),
+        pet(lambda: Column("number", ForeignKey("owner.id"))),
         NUMBERED,
         form="postgresql_not_valid=True.*VALIDATE CONSTRAINT",
     ),
