@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from clients import GOOD, Checks, Clients, wait_until
 from conftest import Project, User, copied, free_port, get
-from own_servers import CONNECTIONS, OwnServer, own_server
+from own_servers import CONNECTIONS, WHERE, OwnServer, own_server
 from reliability import report
 from servers import driver_named, engine_of
 from sqlalchemy import text
@@ -206,6 +207,50 @@ def test_a_query_behind_a_lock_is_given_up_by_the_application_and_by_the_server(
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def pgbouncer(server: OwnServer) -> Iterator[int]:
+    """PgBouncer, which gives each transaction any of a few connections to the server: its port."""
+    if shutil.which("pgbouncer", path=os.pathsep.join([*WHERE, *os.get_exec_path()])) is None:
+        pytest.skip("needs pgbouncer")
+    port = free_port()
+    (server.folder / "users").write_text('"postgres" ""\n')
+    (server.folder / "pgbouncer.ini").write_text(
+        f"[databases]\n* = host=127.0.0.1 port={server.admin.port}\n[pgbouncer]\n"
+        f"auth_type=trust\nauth_file={server.folder}/users\nlisten_addr=127.0.0.1\n"
+        f"listen_port={port}\nunix_socket_dir=\npool_mode=transaction\n"
+        f"default_pool_size={THREADS + 2}\n"
+    )
+    process = server.run_program(f"pgbouncer {server.folder}/pgbouncer.ini")
+    try:
+        wait_until(lambda: listens(port))
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.mark.parametrize("module_own", ["postgresql"], indirect=True)
+def test_a_pooler_gets_in_the_way_of_nothing(own: OnOwnServer) -> None:
+    with pgbouncer(own.server) as port:
+        pooled = driver_named(own.server.uri(own.database, port=port))
+        with (
+            serve(own.project, pooled, MIGRATION_DATABASE_URL=own.uri) as served,
+            served.in_use(),
+        ):
+            other = engine_of(own.uri).connect()
+            other.exec_driver_sql("LOCK TABLE note IN EXCLUSIVE MODE")
+            wait_until(lambda: served.clients.answers["POST", 503] > THREADS)
+            other.close()
+
+        assert served.unanswered == 0
+        report(
+            SECTION,
+            "writes wait for a lock, behind PgBouncer in transaction mode (QUERY_TIMEOUT=2)",
+            served.figures(),
+            on=own.server.kind,
+        )
 
 
 def test_a_server_whose_connections_are_all_in_use_is_asked_again(own: OnOwnServer) -> None:

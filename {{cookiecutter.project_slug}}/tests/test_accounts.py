@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from functools import cache, partial
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin
 
 import pytest
 from account_factories import PASSWORD, log_in, make_account
-from conftest import NewApp
+from conftest import KEY, NewApp
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_security import EmailValidateException
@@ -27,6 +28,7 @@ from sqlalchemy import func, orm, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.test import TestResponse
 
+from {{ cookiecutter.project_slug }} import config as settings
 from {{ cookiecutter.project_slug }}.accounts import mail, rate_limits
 from {{ cookiecutter.project_slug }}.accounts.models import Account, Passkey, Role, Session
 from {{ cookiecutter.project_slug }}.accounts.second_factors import Totp
@@ -790,6 +792,35 @@ def test_a_store_that_hangs_is_given_up(new_app: NewApp) -> None:
         client = new_app(RATELIMIT_STORAGE_URI=url, RATELIMIT_ENABLED=True).test_client()
 
         assert attempt(client, 3, email="ben", password="wrong password") == [200, 200, 429]
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what is required in production, in the environment alone."""
+    monkeypatch.setattr(settings, "ENV_FILE", Path("nowhere"))
+    monkeypatch.delenv("FLASK_DEBUG", raising=False)
+    monkeypatch.setenv("SECRET_KEY", KEY)
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    monkeypatch.setenv("TRUSTED_HOSTS", "localhost")
+
+
+@pytest.mark.usefixtures("production")
+def test_the_hosts_that_links_lead_to_are_required_in_production(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRUSTED_HOSTS", " ")
+    with pytest.raises(settings.ConfigurationError, match="TRUSTED_HOSTS: It is empty"):
+        settings.load_config()
+
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    assert settings.load_config().TRUSTED_HOSTS == []
+
+
+@pytest.mark.usefixtures("production")
+def test_the_former_name_of_a_setting_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRATION", "0")
+
+    assert settings.load_config().SECURITY_REGISTERABLE is False
 
 
 def test_json_is_refused(visitor: FlaskClient) -> None:

@@ -151,25 +151,6 @@ def test_a_weak_key_is_refused_outside_development(
 
     monkeypatch.setenv("FLASK_DEBUG", "1")
     assert key == load_config().SECRET_KEY
-{%- if cookiecutter.accounts == "yes" %}
-
-
-def test_the_hosts_that_links_lead_to_are_required_in_production(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("TRUSTED_HOSTS", " ")
-    with pytest.raises(ConfigurationError, match="TRUSTED_HOSTS: It is empty"):
-        load_config()
-
-    monkeypatch.setenv("FLASK_DEBUG", "1")
-    assert load_config().TRUSTED_HOSTS == []
-
-
-def test_the_former_name_of_a_setting_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REGISTRATION", "0")
-
-    assert load_config().SECURITY_REGISTERABLE is False
-{%- endif %}
 
 
 def test_an_empty_key_is_refused_in_development_too(monkeypatch: pytest.MonkeyPatch) -> None:
