@@ -441,3 +441,21 @@ def test_an_etag_that_a_proxy_changed_is_accepted(client: FlaskClient, change_et
     assert client.put(created.location, json=MILK, headers={"If-Match": sent}).status_code == 200
     sent = 'W/"0123456789"'
     assert client.put(created.location, json=MILK, headers={"If-Match": sent}).status_code == 412
+
+
+def test_a_parameter_that_is_a_list_may_be_repeated(new_app: NewApp) -> None:
+    app = new_app()
+    blueprint = Blueprint("goods", __name__, url_prefix="/api/goods")
+    schema = Schema.from_dict({"id": fields.List(fields.Integer()), "name": fields.String()})
+
+    @blueprint.get("")
+    @blueprint.arguments(schema, location="query")
+    @blueprint.response(200)
+    def index(query: dict[str, object]) -> dict[str, object]:
+        return query
+
+    app.extensions["api"].register_blueprint(blueprint, **OPEN)
+    client = app.test_client()
+
+    assert client.get("/api/goods?id=1&id=2").json == {"id": [1, 2]}
+    assert client.get("/api/goods?name=a&name=b").status_code == 422

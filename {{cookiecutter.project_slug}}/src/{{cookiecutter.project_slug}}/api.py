@@ -11,7 +11,6 @@ from flask import Flask, Request, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_etags
 
@@ -57,11 +56,12 @@ class Parser(FlaskParser):
         except ValueError as error:
             abort(400, f"The body is not valid JSON: {error}")
 
-    def load_querystring(self, req: Request, schema: Schema) -> MultiDict[str, str]:
-        repeated = [name for name, values in req.args.lists() if len(values) > 1]
-        if repeated:
-            raise ValidationError({name: ["Send it once."] for name in repeated})
-        return req.args
+    def load_querystring(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401
+        values = super().load_querystring(req, schema)
+        repeated = {name for name, given in req.args.lists() if len(given) > 1}
+        if refused := repeated - values.multiple_keys:  # those of lists may be
+            raise ValidationError({name: ["Send it once."] for name in refused})
+        return values
 
 
 class Blueprint(flask_smorest.Blueprint):
@@ -108,7 +108,7 @@ class Api(flask_smorest.Api):
         tokens.init_app(app)
 {%- endif %}
 {%- if cookiecutter.interface == "api" %}
-        app.add_url_rule("/", "home", lambda: app.redirect(f"{PREFIX}/docs"))
+        app.add_url_rule("/", "home", lambda: app.redirect(request.script_root + f"{PREFIX}/docs"))
 {%- endif %}
 {% if cookiecutter.accounts == "yes" %}
     def register_blueprint(self, blp: Blueprint, *, public: bool = False, **options: Any) -> None:
