@@ -911,7 +911,8 @@ def test_personal_pages_are_not_cached_for_others(client: FlaskClient) -> None:
     answer = client.get("/accounts")
     assert answer.cache_control.private
     assert answer.cache_control.no_store
-    answer = client.post("/accounts/logout", data=Form(client.get("/").text).fields)
+    fields = Form(client.get("/").text).fields
+    answer = client.post("/accounts/logout", data=fields, base_url="https://localhost")
     assert answer.headers["Clear-Site-Data"] == '"cache"'
 
 

@@ -146,7 +146,7 @@ def _add_headers(response: Response) -> Response:
     """Keep personal pages out of caches."""
     if "account_id" in g or "session_key" in g:
         response.cache_control.private = response.cache_control.no_store = True
-    if request.endpoint == "security.logout":
+    if request.endpoint == "security.logout" and request.is_secure:
         response.headers["Clear-Site-Data"] = '"cache"'
     is_form = request.endpoint == "security.login" and request.method == "POST"
     if is_form and response.status_code == 200:  # the form is shown again
