@@ -58,9 +58,8 @@ class Parser(FlaskParser):
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401
         values = super().load_querystring(req, schema)
-        repeated = {name for name, given in req.args.lists() if len(given) > 1}
-        if refused := repeated - values.multiple_keys:  # those of lists may be
-            raise ValidationError({name: ["Send it once."] for name in refused})
+        if repeated := {key for key, given in req.args.lists() if given[1:]} - values.multiple_keys:
+            raise ValidationError({key: ["Send it once."] for key in repeated})
         return values
 
 
