@@ -14,7 +14,7 @@ def test_the_first_page_names_the_application(client: FlaskClient) -> None:
 
     assert response.status_code == 200
     assert escape(client.application.config["PROJECT_NAME"]) in response.text
-    assert "What runs" not in response.text
+    assert "<h2>Status</h2>" not in response.text
 
 
 def test_in_development_it_shows_what_runs(
@@ -24,8 +24,8 @@ def test_in_development_it_shows_what_runs(
 
     page = migrated_app.test_client().get("/").text
 
-    assert "What runs" in page
-    assert "no migration is pending" in page
+    assert "The models, the revisions and the database agree." in page
+    assert "<code>/healthz</code>" in page
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/apis"])

@@ -23,8 +23,15 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/")
 def home() -> str:
-    asked = {"describe": describe_database, "revisions": current_revisions, "differ": find_problem}
-    return render_template("home.html", engine=db.engine, **asked)
+    if not current_app.debug:
+        return render_template("home.html")
+    return render_template(
+        "home.html",
+        database=f"{db.engine.dialect.name}, {describe_database(db.engine.url)}",
+        revision=", ".join(current_revisions()),
+        problem=find_problem(),
+        rules=sorted(current_app.url_map.iter_rules(), key=str),
+    )
 
 
 def render_error(error: HTTPException) -> Response:
