@@ -25,13 +25,10 @@ def init_app(app: Flask) -> None:
 def home() -> str:
     if not current_app.debug:
         return render_template("home.html")
-    return render_template(
-        "home.html",
-        database=f"{db.engine.dialect.name}, {describe_database(db.engine.url)}",
-        revision=", ".join(current_revisions()),
-        problem=find_problem(),
-        rules=sorted(current_app.url_map.iter_rules(), key=str),
-    )
+    database = f"{db.engine.dialect.name}, {describe_database(db.engine.url)}"
+    status = {"revisions": current_revisions(), "problem": find_problem()}
+    rules = sorted(current_app.url_map.iter_rules(), key=str)
+    return render_template("home.html", database=database, rules=rules, **status)
 
 
 def render_error(error: HTTPException) -> Response:
