@@ -119,7 +119,7 @@ def test_a_note_is_written_changed_and_deleted_by_mouse(site: int, browsing: Bro
 
 # The picture is to name no folder of the machine on which it was made.
 HIDE_FOLDER = """() => {
-    const place = document.querySelector("td");
+    const place = document.querySelector("dd");
     place.textContent = place.textContent.replace(/\\/.*\\//, "…/instance/");
 }"""
 
