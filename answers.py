@@ -18,7 +18,7 @@ import database_uri
 RESERVED_NAMES = frozenset(
     (
         "alembic apiflask apispec argon2 blinker click coverage cryptography dotenv email_validator"
-        " environs execnet flask flask_httpauth flask_limiter flask_login flask_mailman"
+        " environs execnet flask flask_generate flask_httpauth flask_limiter flask_login flask_mailman"
         " flask_marshmallow flask_migrate flask_principal flask_safe_migrations flask_security"
         " flask_smorest flask_sqlalchemy flask_wtf greenlet gunicorn itsdangerous jinja2 limits mako"
         " markupsafe marshmallow mypy passlib pip poethepoet prek psycopg psycopg2 pymysql pytest"

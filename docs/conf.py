@@ -27,6 +27,7 @@ LANGUAGES = {
 }
 # Copies of libraries, and what nobody reads.
 LEFT_OUT = (
+    "src/flask_generate/",
     "src/flask_safe_migrations/",
     "/static/pico/",
     "/static/rapidoc/",
@@ -38,7 +39,7 @@ INTRODUCTION = """# A generated project
 
 You want to read the code before you run anything. These are the files of a project with the default answers, as the
 command has just made them. Start with `src/my_app/__init__.py`. Not shown: the license, `uv.lock`, the copies of
-Pico CSS, RapiDoc and of [the extension](extension.md).
+Pico CSS, RapiDoc, [the extension](extension.md) and [the generator](generator.md).
 """
 
 project = "cookiecutter-flask-migrate"

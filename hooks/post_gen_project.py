@@ -105,8 +105,8 @@ def remove_unchosen(project: Path, context: dict[str, Any]) -> None:
         files += ACCOUNTS.format(package=context["project_slug"]).split()
     elif "api" not in context["interface"]:
         files += TOKENS.format(package=context["project_slug"]).split()
-    # Python leaves them in the template's folder where the extension is imported from there.
-    compiled = (project / "src" / "flask_safe_migrations").rglob("__pycache__")
+    # Python leaves them in the template's folder where the tools are imported from there.
+    compiled = (project / "src").glob("flask_*/**/__pycache__")
     for path in [*compiled, *(project / file for file in files)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 

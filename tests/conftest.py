@@ -366,7 +366,7 @@ def text_files(project: Path) -> list[Path]:
 
 def own_files(project: Path) -> list[Path]:
     """The files that belong to the owner of the project."""
-    vendored = {"flask_safe_migrations", "pico", "rapidoc"}
+    vendored = {"flask_generate", "flask_safe_migrations", "pico", "rapidoc"}
     return [path for path in text_files(project) if not vendored & {*path.parts}]
 
 

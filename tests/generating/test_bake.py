@@ -13,7 +13,7 @@ from answers import INTERFACES
 
 pytestmark = pytest.mark.quick
 
-VENDORED = {"flask_safe_migrations", "pico", "rapidoc"}  # folders that are copied as they are
+VENDORED = {"flask_generate", "flask_safe_migrations", "pico", "rapidoc"}  # folders that are copied as they are
 
 
 def test_the_files_are_those_of_the_template(bake: Bake) -> None:

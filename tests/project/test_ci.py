@@ -171,7 +171,8 @@ def test_a_clean_clone_passes_each_command_of_ci(
             assert done.returncode == 0, f"{command}\n{done.stdout}"
     assert clone.succeed("git", "status", "--porcelain") == ""
 
-    ignored = f"DEP002={'|'.join(NEVER_IMPORTED)}"
+    # The generator imports inflect when it runs, which is in development.
+    ignored = f"DEP002={'|'.join(NEVER_IMPORTED)},DEP004=inflect"
     clone.succeed(
         *("uv", "run", "--with", "deptry"),
         *("deptry", "--per-rule-ignores", ignored, "src", "migrations"),

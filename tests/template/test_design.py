@@ -12,6 +12,7 @@ from conftest import PROJECT, TEMPLATE, Bake, run
 pytestmark = pytest.mark.quick
 
 EXTENSION = "src/flask_safe_migrations"
+GENERATOR = "src/flask_generate"
 # Names and words of former releases, which no Flask developer uses.
 FORMER_NAMES = (
     "_say_unavailable|Gate|PATIENCE|Occupied|_is_news|_tag_of|_whom|_let_go|WholeNumber"
@@ -44,12 +45,16 @@ def test_the_extension_stays_small() -> None:
     assert 1_000 < count_lines(PROJECT / EXTENSION) <= 3_500
 
 
+def test_the_generator_stays_small() -> None:
+    assert 500 < count_lines(PROJECT / GENERATOR) <= 1_600
+
+
 def jinja_statements() -> list[tuple[str, str]]:
     """The lines with a statement of Jinja in the Python files of the project: (file, line)."""
     return [
         (str(path.relative_to(PROJECT)), line)
         for path in PROJECT.rglob("*.py")
-        if EXTENSION not in path.as_posix()
+        if EXTENSION not in path.as_posix() and GENERATOR not in path.as_posix()
         for line in path.read_text(encoding="utf-8").splitlines()
         if "{%" in line
     ]

@@ -12,7 +12,7 @@ from conftest import PROJECT, TEMPLATE, run
 pytestmark = pytest.mark.quick
 
 
-EXTENSION = PROJECT / "src" / "flask_safe_migrations"
+VENDORED = ["flask_generate", "flask_safe_migrations"]
 
 
 @pytest.mark.parametrize("command", ["ruff format --check --diff", "ruff check", "mypy"])
@@ -22,10 +22,11 @@ def test_the_checks_find_nothing(command: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("folder", VENDORED)
 @pytest.mark.parametrize("command", ["ruff format --check --diff", "ruff check"])
-def test_the_checks_find_nothing_in_the_extension(command: str) -> None:
+def test_the_checks_find_nothing_in_what_is_copied(command: str, folder: str) -> None:
     options = ["--config", "pyproject.toml", "--config", "exclude=[]"]
-    done = run([*command.split(), *options, EXTENSION], cwd=TEMPLATE, env=os.environ)
+    done = run([*command.split(), *options, PROJECT / "src" / folder], cwd=TEMPLATE, env=os.environ)
 
     assert done.returncode == 0, done.stdout
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from account_factories import log_in, make_account
-from factories import make_note
 from flask import Flask
 from flask.testing import FlaskClient
 from forms import Form, submit
+from note_factories import make_note
 from sqlalchemy import func, select
 
 from {{ cookiecutter.project_slug }}.database import db

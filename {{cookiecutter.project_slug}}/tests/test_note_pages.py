@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from factories import make_note
 from flask import Flask
 from flask.testing import FlaskClient
 from forms import submit
+from note_factories import make_note
 from sqlalchemy import select, text
 
 from {{ cookiecutter.project_slug }}.database import db

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import product
 
 from account_factories import log_in, make_account
-from factories import make_note
 from flask import Flask
 from flask.testing import FlaskClient
+from note_factories import make_note
 
 
 def test_notes_of_other_accounts_are_not_found(app: Flask, client: FlaskClient) -> None:

@@ -6,8 +6,8 @@ import flask_migrate
 import pytest
 from alembic.script import ScriptDirectory
 from client_fixtures import NOTE_ROWS
-from factories import make_note
 from flask import Flask
+from note_factories import make_note
 from sqlalchemy import func, select, text
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -85,17 +85,6 @@ def test_a_note_that_was_changed_meanwhile_is_not_overwritten(app: Flask) -> Non
 
         assert db.session.scalar(select(Note.title)) == "Bread"
         assert not db.session.scalar(select(Tag))
-
-
-@pytest.mark.parametrize("text", ["\0", "a\x1bb", "\ud800", "two\nlines"])
-def test_what_is_no_plain_text_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="control characters"):
-        queries.clean_text(text)
-
-
-def test_texts_are_cleaned() -> None:
-    assert queries.clean_text(None) == queries.clean_text("  ") == ""
-    assert queries.clean_text(" a\r\nb\tc ", multiline=True) == "a\nb\tc"
 
 
 def test_upgrades_keep_the_notes_there_are(empty_app: Flask) -> None:

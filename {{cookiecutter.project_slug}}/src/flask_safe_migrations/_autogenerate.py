@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ from . import (
     _types,
 )
 from ._state import get_state
+from ._unimported import find_unimported_models
 
 log = logging.getLogger("alembic.env")
 
@@ -78,6 +80,12 @@ def process_script(
     Raises:
         CommandError: They are dangerous.
     """
+    for path in find_unimported_models():
+        log.warning(
+            "%s has a model that nothing imports, so that no revision holds it. Import its module"
+            " where the application is created.",
+            os.path.relpath(path),
+        )
     if not get_state().tables:
         raise CommandError(_safety_checks.NO_MODELS)
     upgrade = script.upgrade_ops

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import flask_smorest
 from flask import Flask, Request, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_etags
@@ -21,9 +21,15 @@ from . import pages
 from .accounts import tokens
 {% endif -%}
 from .security import CONTENT_POLICY
+from .text import clean_lines
 
 PREFIX = "/api"
 PROBLEM_JSON = "application/problem+json"
+# What `clean_text` accepts, for the description.
+# In Python alone, `\s` includes \x85, and in JavaScript alone \ufeff: both are named.
+LINE = r"^[^\x00-\x1f\x7f]*$"
+LINES = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
+WORDS = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
 
 
 class ProblemSchema(Schema):
@@ -127,6 +133,21 @@ class Api(flask_smorest.Api):
         self.app.extensions["csrf"].exempt(blp)  # the API ignores cookies
 {%- endif %}
         super().register_blueprint(blp, **options)
+
+
+def text_field(pattern: str, max_length: int, description: str, **options: Any) -> fields.String:
+    """Return a field for text that matches the pattern."""
+
+    def check(value: str) -> None:
+        if len(value) <= max_length and not re.fullmatch(pattern, value):
+            raise ValidationError("Send text as described, without control characters.")
+
+    return fields.String(
+        validate=[validate.Length(max=max_length), check],
+        post_load=clean_lines,
+        metadata={"pattern": pattern, "description": description},
+        **options,
+    )
 
 
 def is_api_request() -> bool:

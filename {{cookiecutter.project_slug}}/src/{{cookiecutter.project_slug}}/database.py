@@ -22,6 +22,7 @@ from .config import MIGRATIONS
 
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 10  # seconds that a request waits for a connection
+MAX_INTEGER = 2**31 - 1  # of an INTEGER column, such as an id
 NO_LIMIT = 2_000_000  # seconds; in milliseconds, PostgreSQL takes little more
 
 

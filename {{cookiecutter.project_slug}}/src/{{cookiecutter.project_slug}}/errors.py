@@ -17,6 +17,8 @@ TEMPORARY = re.compile(
     "25006|40...|53...|55P03|57...|58030|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
     "|1021|1047|1114|1205|1213|1290|1317|1792|1836|1969|3024"
 )
+# A value that has to be unique; a row to which others refer, or that is not there.
+CONFLICT = re.compile("23503|23505|SQLITE_CONSTRAINT_(FOREIGNKEY|UNIQUE)|1062|1451|1452")
 
 
 def init_app(app: Flask, render: Callable[[HTTPException], ResponseReturnValue]) -> None:
@@ -32,6 +34,10 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
     if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
+        if any(CONFLICT.fullmatch(str(code)) for code in codes):
+            db.session.rollback()
+            conflict = Conflict("Another row has the same value, or refers to this one.")
+            return current_app.handle_http_exception(conflict)
         if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
         if {"25006", 1290, 1792, 1836}.intersection(codes):

@@ -19,6 +19,7 @@ from flask_security.recoverable import generate_reset_link
 from sqlalchemy.exc import IntegrityError
 
 from ..database import db
+from ..errors import handle_database_error
 from . import events, pages, rate_limits, sessions
 from .datastore import Datastore, PasswordUtil, release_transaction
 from .mail import MailUtil
@@ -129,13 +130,9 @@ def _check_form() -> ResponseReturnValue | None:
 
 
 def _retry_request(error: IntegrityError) -> ResponseReturnValue:
-    """Run a view of Flask-Security again, which then finds that the address is taken.
-
-    Raises:
-        sqlalchemy.exc.IntegrityError: The error is not from Flask-Security.
-    """
+    """Run a view of Flask-Security again, which then finds that the address is taken."""
     if request.blueprint != "security":
-        raise error
+        return handle_database_error(error)
     db.session.rollback()
     view = current_app.view_functions[str(request.endpoint)]
     response: ResponseReturnValue = current_app.ensure_sync(view)(**(request.view_args or {}))

@@ -66,6 +66,10 @@ def delete() -> ResponseReturnValue:
         return render_template("accounts/delete.html")
     account = db.session.get(Account, current_user.id)
     logout_user()
+    # The children first: MySQL cascades to no row to which another one refers.
+    for table in reversed(db.metadata.sorted_tables):
+        if "owner_id" in table.c:
+            db.session.execute(table.delete().where(table.c.owner_id == account.id))
     db.session.delete(account)
     db.session.commit()
     flash("Your account is deleted.")

@@ -1,48 +1,28 @@
 """The JSON API of the notes."""
 
-import re
-from functools import partial
 from typing import Any
 
 from flask import request, url_for
 from flask.views import MethodView
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, fields, validate
 
-from ..api import Blueprint
+from ..api import LINE, LINES, WORDS, Blueprint, text_field
+from ..database import MAX_INTEGER
 from . import queries
-from .models import MAX_BODY_LENGTH, MAX_ID, MAX_NAME_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH, Note
-from .queries import clean_text, get_note_or_404
+from .models import MAX_BODY_LENGTH, MAX_NAME_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH, Note
+from .queries import get_note_or_404
 
-# What `clean_text` accepts, for the description: a tag has no commas, which separate tags in forms.
-# In Python alone, `\s` includes \x85, and in JavaScript alone \ufeff: both are named.
-LINE = r"^[^\x00-\x1f\x7f]*$"
-LINES = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
-TITLE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
+# No commas, which separate tags in forms.
 TAG = r"^[^\x00-\x1f\x7f,]*[^\s\x00-\x1f\x7f\x85\ufeff,][^\x00-\x1f\x7f,]*$"
 
 blueprint = Blueprint("api_notes", __name__, url_prefix="/api/notes", description="Notes with tags")
-
-
-def text_field(pattern: str, max_length: int, description: str, **options: Any) -> fields.String:
-    """Return a field for text that matches the pattern."""
-
-    def check(value: str) -> None:
-        if len(value) <= max_length and not re.fullmatch(pattern, value):
-            raise ValidationError("Send text as described, without control characters.")
-
-    return fields.String(
-        validate=[validate.Length(max=max_length), check],
-        post_load=partial(clean_text, multiline=True),
-        metadata={"pattern": pattern, "description": description},
-        **options,
-    )
 
 
 class NoteSchema(Schema):
     """A note."""
 
     id = fields.Integer(dump_only=True, required=True)
-    title = text_field(TITLE, MAX_TITLE_LENGTH, "One line, with a letter.", required=True)
+    title = text_field(WORDS, MAX_TITLE_LENGTH, "One line, with a letter.", required=True)
     body = text_field(LINES, MAX_BODY_LENGTH, "May have more than one line.", load_default="")
     tags = fields.List(
         text_field(TAG, MAX_NAME_LENGTH, "A word, without commas."),
@@ -64,7 +44,7 @@ class NotesSchema(Schema):
 class NotesQuerySchema(Schema):
     search = text_field(LINE, 200, "A text in the title or the body.", data_key="q")
     tag = text_field(LINE, MAX_NAME_LENGTH, "A tag of the notes.")
-    before = fields.Integer(validate=validate.Range(1, MAX_ID))  # the id of a newer note
+    before = fields.Integer(validate=validate.Range(1, MAX_INTEGER))  # the id of a newer note
     limit = fields.Integer(validate=validate.Range(1, 100), load_default=20)
 
 
@@ -92,7 +72,7 @@ def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
 
 
 # One view for all methods: with separate routes, an id out of range would give 405, not 404.
-@blueprint.route(f"/<int(min=1, max={MAX_ID}):note_id>", endpoint="note")
+@blueprint.route(f"/<int(min=1, max={MAX_INTEGER}):note_id>", endpoint="note")
 @blueprint.etag
 class NoteView(MethodView):
     @blueprint.response(200, NoteSchema)

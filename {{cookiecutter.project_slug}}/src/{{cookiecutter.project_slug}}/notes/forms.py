@@ -1,15 +1,11 @@
 """The form for a note."""
 
-from functools import partial
-
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, ValidationError
 
+from ..text import clean_lines, clean_text
 from .models import MAX_BODY_LENGTH, MAX_NAME_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH
-from .queries import clean_text
-
-clean_lines = partial(clean_text, multiline=True)
 
 
 def split_tags(text: str | None) -> list[str]:

@@ -1,6 +1,6 @@
 """The tables of the notes and their tags."""
 
-from datetime import datetime
+import datetime as dt
 from typing import ClassVar
 
 {% if cookiecutter.accounts == "yes" -%}
@@ -13,9 +13,6 @@ from ..database import db
 
 MAX_TEXT_LENGTH = 10_000  # characters; on MySQL, a TEXT holds 65,535 bytes
 MAX_TAGS = 20  # of a note
-MAX_ID = 2**31 - 1  # of an INTEGER column
-# Not title <> '': to newer MySQL and MariaDB, a title of invisible characters equals ''.
-NOT_EMPTY = CheckConstraint("length(title) > 0", name="title_not_empty")
 
 note_tag = db.Table(
     "note_tag",
@@ -32,22 +29,22 @@ class Note(db.Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())  # by the database
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())  # by the database
     # So that no change is lost: https://docs.sqlalchemy.org/en/21/orm/versioning.html
     version: Mapped[int] = mapped_column(server_default="1")
 {%- if cookiecutter.accounts == "yes" %}
     owner_id: Mapped[int] = mapped_column(
         ForeignKey("account.id", ondelete="CASCADE"), default=lambda: g.account_id
     )
+{%- endif %}
 
     __table_args__ = (
-        NOT_EMPTY,
+{%- if cookiecutter.accounts == "yes" %}
         Index(None, "owner_id", "id"),  # for the newest notes of an account
-    )
-{%- else %}
-
-    __table_args__ = (NOT_EMPTY,)
 {%- endif %}
+        # Not title <> '': to newer MySQL and MariaDB, a title of invisible characters equals ''.
+        CheckConstraint("length(title) > 0", name="title_not_empty"),
+    )
 
     tags: Mapped[list["Tag"]] = relationship(
         secondary=note_tag, back_populates="notes", order_by="Tag.name", lazy="selectin"
@@ -55,6 +52,9 @@ class Note(db.Model):
 
     # With eager_defaults, a note that was saved is complete without another query.
     __mapper_args__: ClassVar = {"version_id_col": version, "eager_defaults": True}
+
+    def __str__(self) -> str:
+        return self.title
 
     @property
     def tag_names(self) -> list[str]:

@@ -3,13 +3,15 @@
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from ..database import MAX_INTEGER
+from ..text import clean_text
 from . import queries
 from .forms import NoteForm, split_tags
-from .models import MAX_ID, Note
+from .models import Note
 from .queries import get_note_or_404
 
 PER_PAGE = 20
-ONE_NOTE = f"/<int(max={MAX_ID}):note_id>"
+ONE_NOTE = f"/<int(max={MAX_INTEGER}):note_id>"
 
 blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="templates")
 
@@ -17,11 +19,12 @@ blueprint = Blueprint("notes", __name__, url_prefix="/notes", template_folder="t
 @blueprint.get("/", strict_slashes=False)
 def index() -> str:
     try:
-        search, tag = (queries.clean_text(request.args.get(name)) for name in ("q", "tag"))
+        search = clean_text(request.args.get("q"))
+        tag = clean_text(request.args.get("tag"))
     except ValueError as error:
         abort(400, str(error))
     before = request.args.get("before", type=int)
-    oldest = before and max(0, min(before, MAX_ID))
+    oldest = before and max(0, min(before, MAX_INTEGER))
     notes = queries.list_notes(search, tag, before=oldest, limit=PER_PAGE + 1)
     return render_template(
         "notes/index.html",
@@ -64,14 +67,14 @@ def delete(note_id: int) -> ResponseReturnValue:
     if request.method == "GET":
         return render_template("notes/delete.html", note=note)
     queries.delete_note(note)
-    flash(f"“{note.title}” is deleted.")
+    flash(f"“{note}” is deleted.")
     return redirect(url_for(".index"))
 
 
 def _save(note: Note, form: NoteForm) -> ResponseReturnValue:
-    title, body = str(form.title.data), str(form.body.data)
-    queries.save_note(note, title=title, body=body, tag_names=split_tags(form.tags.data))
-    flash(f"“{note.title}” is saved.")
+    tags = split_tags(form.tags.data)
+    queries.save_note(note, title=form.title.data, body=form.body.data, tag_names=tags)
+    flash(f"“{note}” is saved.")
     return redirect(url_for(".show", note_id=note.id))
 
 

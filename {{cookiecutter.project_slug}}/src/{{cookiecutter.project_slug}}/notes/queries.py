@@ -1,7 +1,7 @@
 """How notes are found and saved."""
 
-import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 {% if cookiecutter.accounts == "yes" -%}
 from flask import g
@@ -12,9 +12,6 @@ from sqlalchemy.orm.attributes import flag_modified
 
 from ..database import db
 from .models import Note, Tag, note_tag
-
-# PostgreSQL stores no NUL, and no database half of a surrogate pair; the others only confuse.
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 {% if cookiecutter.accounts == "yes" %}
 def visible_notes() -> Select[Note]:
@@ -51,18 +48,11 @@ def list_notes(
     return db.session.scalars(notes.order_by(newest).limit(limit)).all()
 
 
-def clean_text(text: str | None, *, multiline: bool = False) -> str:
-    """Remove the spaces around a text, and raise ValueError for characters that are not text."""
-    text = (text or "").replace("\r\n", "\n").strip()
-    if CONTROL_CHARACTERS.search(text) or (not multiline and ("\n" in text or "\t" in text)):
-        raise ValueError("Remove the control characters and line breaks.")
-    return text
-
-
-def save_note(note: Note, *, title: str, body: str, tag_names: Iterable[str]) -> None:
+def save_note(note: Note, *, tag_names: Iterable[str], **values: Any) -> None:
     """Save a note, or raise StaleDataError if another request has changed it."""
     note.tags = _get_tags(tag_names)
-    note.title, note.body = title, body
+    for name, value in values.items():
+        setattr(note, name, value)
     flag_modified(note, "title")  # so that a change of the tags alone makes a new version, too
     db.session.add(note)
     db.session.commit()

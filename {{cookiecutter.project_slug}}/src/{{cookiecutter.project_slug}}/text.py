@@ -1,0 +1,18 @@
+"""The text that visitors send."""
+
+import re
+from functools import partial
+
+# PostgreSQL stores no NUL, and no database half of a surrogate pair; the others only confuse.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+def clean_text(text: str | None, *, multiline: bool = False) -> str:
+    """Remove the spaces around a text, and raise ValueError for characters that are not text."""
+    text = (text or "").replace("\r\n", "\n").strip()
+    if CONTROL_CHARACTERS.search(text) or (not multiline and ("\n" in text or "\t" in text)):
+        raise ValueError("Remove the control characters and line breaks.")
+    return text
+
+
+clean_lines = partial(clean_text, multiline=True)
