@@ -213,15 +213,16 @@ def test_what_was_edited_is_printed(owner: Owner) -> None:
         "+ from .books.pages import blueprint as books_pages",
         "+ app.register_blueprint(books_pages)",
         '+ app.extensions["api"].register_blueprint(books_api)',
-        """+ <a href="{{ url_for('books.index') }}">Books</a>""",
+        """+ <li><a href="{{ url_for('books.index') }}">Books</a></li>""",
         'uv run flask db migrate -m "add book"',
     ):
         assert line in printed
     factory = owner.read("__init__.py")
     assert factory.index("(shelves_pages)") < factory.index("(books_pages)")
     assert factory.index("api.Api(app)") < factory.index("(books_api)") < factory.index("return")
-    assert ">Shelves</a>\n  <a href=\"{{ url_for('books.index') }}\">Books</a>" in owner.read(
-        "templates/base.html"
+    assert (
+        ">Shelves</a></li>\n  <li><a href=\"{{ url_for('books.index') }}\">Books</a></li>"
+        in owner.read("templates/base.html")
     )
 
 
