@@ -13,7 +13,8 @@ from answers import INTERFACES
 
 pytestmark = pytest.mark.quick
 
-VENDORED = {"flask_generate", "flask_safe_migrations", "pico", "rapidoc"}  # folders that are copied as they are
+# Folders that are copied as they are.
+VENDORED = {"flask_generate", "flask_safe_migrations", "pico", "rapidoc"}
 
 
 def test_the_files_are_those_of_the_template(bake: Bake) -> None:

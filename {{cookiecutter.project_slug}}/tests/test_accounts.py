@@ -22,7 +22,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_security import EmailValidateException
 from forms import Form, open_and_send, submit
-from note_factories import make_note
 from passlib.context import CryptContext
 from passlib.totp import TOTP
 from sqlalchemy import func, orm, select, update

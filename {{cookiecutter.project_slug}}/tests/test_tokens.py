@@ -12,7 +12,6 @@ from conftest import NewApp
 from flask import Flask
 from flask.testing import FlaskClient
 from forms import Form, submit
-from note_factories import make_note
 from sqlalchemy import select, update
 from werkzeug.exceptions import Unauthorized
 

@@ -36,11 +36,12 @@ class Note(db.Model):
     owner_id: Mapped[int] = mapped_column(
         ForeignKey("account.id", ondelete="CASCADE"), default=lambda: g.account_id
     )
-{%- endif %}
 
     __table_args__ = (
-{%- if cookiecutter.accounts == "yes" %}
         Index(None, "owner_id", "id"),  # for the newest notes of an account
+{%- else %}
+
+    __table_args__ = (
 {%- endif %}
         # Not title <> '': to newer MySQL and MariaDB, a title of invisible characters equals ''.
         CheckConstraint("length(title) > 0", name="title_not_empty"),
