@@ -101,7 +101,7 @@ def test_a_note_is_written_changed_and_deleted_by_mouse(site: int, browsing: Bro
         "Two litres\n<b>cold</b>", use_inner_text=True
     )
 
-    page.get_by_role("link", name="Change").click()
+    page.get_by_role("link", name="Edit").click()
     page.get_by_label("Title").fill("Oat milk")
     page.get_by_role("button", name="Save").click()
     expect(heading(page)).to_have_text("Oat milk")
@@ -110,7 +110,7 @@ def test_a_note_is_written_changed_and_deleted_by_mouse(site: int, browsing: Bro
     page.get_by_role("link", name="Oat milk", exact=True).click()
 
     page.get_by_role("link", name="Delete").click()
-    page.get_by_role("link", name="Keep it").click()
+    page.get_by_role("link", name="Cancel").click()
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("status")).to_have_text("“Oat milk” is deleted.")
@@ -153,7 +153,7 @@ def test_a_note_is_written_changed_and_deleted_by_keyboard(site: int, browsing: 
     keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text("“Bread” is saved.")
 
-    tab_to(page.get_by_role("link", name="Change"))
+    tab_to(page.get_by_role("link", name="Edit"))
     keyboard.press("Enter")
     tab_to(page.get_by_label("Title"))
     keyboard.type("White bread")
@@ -209,7 +209,7 @@ def test_of_two_editors_the_second_is_told_and_keeps_the_text(
     for page in (first, second):
         page.goto("/notes?q=Welcome")
         page.get_by_role("link", name="Welcome").click()
-        page.get_by_role("link", name="Change").click()
+        page.get_by_role("link", name="Edit").click()
     first.get_by_label("Text").fill("Of the first")
     first.get_by_role("button", name="Save").click()
     expect(first.get_by_role("status")).to_have_text("“Welcome” is saved.")
@@ -244,7 +244,7 @@ def test_a_revision_that_is_added_is_applied_by_a_button(
         picture(page, "pending")
         page.get_by_role("button").click()
         expect(heading(page)).to_have_text("My App")
-        expect(page.get_by_role("definition").last).to_contain_text(revision)
+        expect(page.get_by_role("definition").nth(1)).to_contain_text(revision)
         page.wait_for_load_state("networkidle")  # the server ends here
 
 
@@ -313,7 +313,7 @@ def test_an_error_has_a_page_that_leads_back(
         if size is not None:
             page.evaluate(POST, size)
         expect(heading(page)).to_have_text(title)
-        page.get_by_role("link", name="Back to the start").click()
+        page.get_by_role("link", name="Home page").click()
         expect(heading(page)).to_have_text("My App")
 
 

@@ -43,7 +43,7 @@ def test_proxies_are_believed_only_where_they_are_configured(
 @pytest.mark.parametrize(("prefix", "status"), [("/shop", 200), ("//evil", 400), ("/\\evil", 400)])
 def test_a_prefix_is_a_path(new_app: NewApp, prefix: str, status: int) -> None:
     app = new_app(PROXIES=1)
-    app.add_url_rule("/link", view_func=lambda: url_for("static", filename="style.css"))
+    app.add_url_rule("/link", view_func=lambda: url_for("static", filename="icon.svg"))
 
     answer = app.test_client().get("/link", headers={"X-Forwarded-Prefix": prefix})
 
