@@ -9,13 +9,10 @@ import re
 from collections import Counter
 from typing import Any
 
-from alembic.autogenerate import comparators
-from alembic.autogenerate.api import AutogenContext
 from alembic.ddl.sqlite import SQLiteImpl
-from alembic.operations import ops
 from alembic.operations.batch import ApplyBatchImpl, BatchOperationsImpl
-from alembic.util import CommandError, PriorityDispatchResult
-from sqlalchemy import CheckConstraint, ColumnClause, Connection, String, Table, UnaryExpression
+from alembic.util import CommandError
+from sqlalchemy import CheckConstraint, Connection, String, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
@@ -140,15 +137,18 @@ def _take_indexes(
     batch_impl: ApplyBatchImpl, table: Table, found: list[tuple[str, str, str]]
 ) -> list[str]:
     """Return what creates the indexes again. Alembic would do so without expressions and DESC."""
-    columns, statements = batch_impl.columns, []
-    for name, sql in ((name, sql) for kind, name, sql in found if kind == "index"):
-        read = next((it for it in table.indexes if it.name == name), None)
-        keys = read.columns.keys() if read is not None else []
+    columns, read = (
+        batch_impl.columns,
+        {index.name: index.columns.keys() for index in table.indexes},
+    )
+    statements = {name: sql for kind, name, sql in found if kind == "index"}
+    for name, keys in read.items():
         is_renamed = any(key in columns and columns[key].name != key for key in keys)
-        if read is None or (name in batch_impl.indexes and not is_renamed):
-            batch_impl.indexes.pop(name, None)
-            statements.append(sql)
-    return statements
+        if is_renamed or name not in batch_impl.indexes:
+            statements.pop(name, None)
+    for name in statements:
+        batch_impl.indexes.pop(name, None)
+    return [*statements.values()]
 
 
 def _keep_checks(batch_impl: ApplyBatchImpl, table: Table, new: Table) -> None:
@@ -169,20 +169,3 @@ def _keep_checks(batch_impl: ApplyBatchImpl, table: Table, new: Table) -> None:
     for key, column in columns.items():
         if column.computed is not None:
             batch_impl.column_transfers[key].pop("expr", None)
-
-
-@comparators.dispatch_for("table", qualifier="sqlite")
-def compare_expression_indexes(
-    context: AutogenContext,
-    modify: ops.ModifyTableOps,
-    *found: Any,  # noqa: ANN401
-) -> PriorityDispatchResult:
-    """Create indexes of expressions, which Alembic leaves out because SQLAlchemy can't read them."""
-    name, model = found[1], found[3]
-    there = [it[1] for it in _read_schema(context.connection, name)] if context.connection else []
-    for index in model.indexes if model is not None else ():
-        plain = all(isinstance(it, ColumnClause | UnaryExpression) for it in index.expressions)
-        included = context.run_object_filters(index, index.name, "index", False, None)
-        if not plain and included and index.name not in there:
-            modify.ops.append(ops.CreateIndexOp.from_index(index))
-    return PriorityDispatchResult.CONTINUE
