@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import MultipleHeads, RangeNotAncestorError, RevisionError
 from alembic.util import CommandError
 
-from . import _ordering, _revisions, _server
+from . import _options, _ordering, _revisions, _server
 from ._state import get_state
 
 log = logging.getLogger("alembic.env")
@@ -85,8 +85,6 @@ def find_problem() -> str | None:
         alembic.util.CommandError: The files of the revisions contradict each other.
         sqlalchemy.exc.SQLAlchemyError: The database does not answer.
     """
-    from . import _options
-
     state = get_state()
     config: Any = state.migrate.get_config()
     directory = ScriptDirectory.from_config(config)

@@ -41,6 +41,11 @@ from ._state import get_state
 LOCK_ATTEMPT = 1
 LOCK_PAUSE = 1
 MAX_WAIT = 2**31 - 1  # milliseconds, of SQLite
+# https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+INVALID_INDEX = (
+    "Index %s of table %s is invalid: a CREATE INDEX CONCURRENTLY was interrupted. It slows writes"
+    " and serves no query. Run in psql: DROP INDEX CONCURRENTLY %s; then create it again."
+)
 
 log = logging.getLogger("alembic.env")
 
@@ -73,7 +78,11 @@ def _run() -> None:
     options = _options.combine(given, state, context.get_x_argument(as_dictionary=False))
     try:
         if _autogenerate.is_first_revision() and _autogenerate.is_requested():
-            _make_first_revision(options)
+            try:
+                with connect() as connection:
+                    _autogenerate.make_first_revision(options, connection=connection)
+            except DatabaseUnavailable:
+                _autogenerate.make_first_revision(options, url=state.url)
         elif context.is_offline_mode():
             dialect_opts = {"paramstyle": "named"} | options.get("dialect_opts", {})
             offline = {"url": state.url, "literal_binds": True, "dialect_opts": dialect_opts}
@@ -94,14 +103,6 @@ def _run() -> None:
         if error.statement:
             message += f"\nThe statement was: {' '.join(error.statement.split())}"
         raise CommandError(message) from error
-
-
-def _make_first_revision(options: dict[str, Any]) -> None:
-    try:
-        with connect() as connection:
-            _autogenerate.make_first_revision(options, connection=connection)
-    except DatabaseUnavailable:
-        _autogenerate.make_first_revision(options, url=get_state().url)
 
 
 def get_seconds(setting: str) -> float:
@@ -148,19 +149,13 @@ def _get_limits(dialect: Dialect) -> list[str]:
     name = dialect.name
     statement = float(current_app.config["MIGRATION_STATEMENT_TIMEOUT"])  # 0 is none there, too
     if name == "postgresql":
-        return [
-            f"SET lock_timeout = {LOCK_ATTEMPT * 1000}",
-            f"SET statement_timeout = {int(statement * 1000)}",
-        ]
+        limit = f"SET statement_timeout = {int(statement * 1000)}"
+        return [f"SET lock_timeout = {LOCK_ATTEMPT * 1000}", limit]
     if name in ("mysql", "mariadb"):
-        return [
-            f"SET SESSION lock_wait_timeout = {LOCK_ATTEMPT}",
-            f"SET SESSION innodb_lock_wait_timeout = {LOCK_ATTEMPT}",
-        ] + (
-            [f"SET SESSION max_statement_time = {statement}"]
-            if getattr(dialect, "is_mariadb", False)
-            else []
-        )
+        settings = ["lock_wait_timeout", "innodb_lock_wait_timeout"]
+        limits = [f"SET SESSION {setting} = {LOCK_ATTEMPT}" for setting in settings]
+        is_mariadb = getattr(dialect, "is_mariadb", False)
+        return limits + [f"SET SESSION max_statement_time = {statement}"] * is_mariadb
     if name == "sqlite":
         return [
             f"PRAGMA busy_timeout={int(min(get_seconds('MIGRATION_WAIT') * 1000, MAX_WAIT))}",
@@ -194,7 +189,7 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
 
     with _differences.explained(command, heads):
         if on_sqlite:
-            _run_on_sqlite(savepoint)
+            savepoint.run()
         elif command in ("upgrade", "downgrade"):
             _run_on_server(connection, command, heads)
         else:
@@ -206,20 +201,6 @@ def _record_new_database(step: MigrationInfo, **arguments: object) -> None:
     """Have `prepare` seed a database in the process that has applied its first revision."""
     if step.is_upgrade and not step.source_revision_ids:
         context.config.attributes["is_new_database"] = True
-
-
-def _run_on_sqlite(savepoint: _sqlite.Savepoint) -> None:
-    """Apply the revisions. One that fails leaves nothing behind, and those before it are kept."""
-    failure: Exception | None = None
-    with context.begin_transaction():
-        savepoint.begin()
-        try:
-            context.run_migrations()
-        except Exception as error:
-            savepoint.undo()
-            failure = error
-    if failure:
-        raise failure
 
 
 def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...]) -> None:
@@ -252,27 +233,10 @@ def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...])
     if progress:
         progress.finish()
     if connection.dialect.name == "postgresql":
-        _report_invalid_indexes(connection)
-
-
-def _report_invalid_indexes(connection: Connection) -> None:
-    """Warn of an index that an interrupted CREATE INDEX CONCURRENTLY has left.
-
-    https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
-    """
-    found = connection.exec_driver_sql(
-        "SELECT indexrelid::regclass, indrelid::regclass FROM pg_index WHERE NOT indisvalid"
-    ).all()
-    connection.rollback()
-    for index, table in found:
-        log.warning(
-            "Index %s of table %s is invalid: a CREATE INDEX CONCURRENTLY was interrupted. It slows"
-            " writes and serves no query. Run in psql: DROP INDEX CONCURRENTLY %s; then create it"
-            " again.",
-            index,
-            table,
-            index,
-        )
+        query = "SELECT indexrelid::regclass, indrelid::regclass FROM pg_index WHERE NOT indisvalid"
+        for index, table in connection.exec_driver_sql(query).all():
+            log.warning(INVALID_INDEX, index, table, index)
+        connection.rollback()
 
 
 def _refuse_existing_tables(connection: Connection) -> None:
@@ -280,8 +244,7 @@ def _refuse_existing_tables(connection: Connection) -> None:
     inspector, state = inspect(connection), get_state()
     if inspector.has_table(_mysql_resume.TABLE):
         return  # an interrupted upgrade has made them
-    migration_context = context.get_context()
-    tables = [it for it in state.tables if _options.is_included(migration_context, it)]
+    tables = [it for it in state.tables if _options.is_included(context.get_context(), it)]
     schemas = {it.schema for it in tables}
     found = {
         it: inspector.get_table_names(it) for it in schemas if not it or inspector.has_schema(it)

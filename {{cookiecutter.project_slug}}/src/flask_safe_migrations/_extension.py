@@ -13,7 +13,7 @@ import click
 from flask import Flask
 from flask_migrate import Config, Migrate
 
-from . import _pending_page, cli  # noqa: F401  # cli adds its commands to those of Flask-Migrate
+from . import _pending_page, _revisions, cli  # noqa: F401  # cli adds commands to Flask-Migrate's
 from ._state import State, get_state
 from ._stock_environment import has_stock_environment, is_foreign_environment
 
@@ -87,8 +87,6 @@ class SafeMigrate(Migrate):
         opts: Iterable[str] | None = None,
     ) -> Config:
         """Return Alembic's configuration, which runs our environment where `env.py` is a stock one."""
-        from . import _revisions
-
         folder = Path(directory or self.directory)
         if "%" in str(folder):  # which Flask-Migrate does not escape
             directory = os.path.relpath(folder)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ._revisions import connect, find_pending, has_revisions, read_heads
@@ -53,7 +53,7 @@ def check_readiness(timeout: float = 0.8) -> Readiness:
             return Readiness("this code has no migrations")
     except CommandError as error:
         return Readiness(str(error))
-    asked = state.readiness.submit(_ask, state.engine, state)
+    asked = state.readiness.submit(_check_database, state.engine, state)
     try:
         return asked.result(timeout)
     except (SQLAlchemyError, TimeoutError):
@@ -62,16 +62,11 @@ def check_readiness(timeout: float = 0.8) -> Readiness:
         return Readiness("the database does not answer")
 
 
-def _ask(engine: Engine, state: State) -> Readiness:
+def _check_database(engine: Engine, state: State) -> Readiness:
     with connect(engine) as connection:
-        pending = find_pending(state.directory, read_heads(connection, state))
-        if pending:
+        if pending := find_pending(state.directory, read_heads(connection, state)):
             return Readiness("migrations are pending", pending)
-        if _is_read_only(connection):
+        question = IS_READ_ONLY.get(connection.dialect.name)
+        if question and connection.exec_driver_sql(question).scalar():
             return Readiness("the database takes no writes")
     return Readiness()
-
-
-def _is_read_only(connection: Connection) -> bool:
-    question = IS_READ_ONLY.get(connection.dialect.name)
-    return bool(question and connection.exec_driver_sql(question).scalar())

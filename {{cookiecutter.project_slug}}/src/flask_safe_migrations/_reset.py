@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 from typing import Any
 
 from alembic import command
@@ -16,12 +15,8 @@ from ._state import State, get_state
 log = logging.getLogger("alembic.env")
 
 
-def reset(drop: Collection[str] = ()) -> None:
-    """Undo all revisions, or drop the tables that they have made, and apply them again.
-
-    Args:
-        drop: Tables that no revision here makes, such as those of a lost one, to drop as well.
-    """
+def reset() -> None:
+    """Undo all revisions, or drop the tables that they have made, and apply them again."""
     state = get_state()
     configs: list[Any] = [state.migrate.get_config() for _ in range(2)]  # refuses wrong files
     with _environment.connect() as connection:
@@ -41,7 +36,7 @@ def reset(drop: Collection[str] = ()) -> None:
             log.warning("A revision can't be undone, so the tables are dropped: %s", error)
     if is_ours:
         with _environment.connect() as connection:
-            _drop_tables(connection, state, drop, with_models=is_lost)
+            _drop_tables(connection, state, with_models=is_lost)
     command.upgrade(configs[1], "heads")
 
 
@@ -57,11 +52,9 @@ def is_of_this_project(connection: Connection, state: State) -> bool:
     return bool(expected)
 
 
-def _drop_tables(
-    connection: Connection, state: State, drop: Collection[str], *, with_models: bool
-) -> None:
+def _drop_tables(connection: Connection, state: State, *, with_models: bool) -> None:
     """Drop what is left of this project. Tables of others stay, and may not refer to it."""
-    keys = _revisions.made_tables(state.directory) | {_mysql_resume.TABLE, *drop}
+    keys = _revisions.made_tables(state.directory) | {_mysql_resume.TABLE}
     keys |= {it.key for it in state.tables if with_models}
     inspector, metadata = inspect(connection), MetaData()
     for schema in {key.rpartition(".")[0] or None for key in keys}:
@@ -75,7 +68,7 @@ def _drop_tables(
                 if key["referred_table"] in ours and key["referred_schema"] == schema:
                     raise CommandError(
                         f"Table {name} refers to {key['referred_table']}, and no revision here makes"
-                        f" it. If a lost revision has made it, run: flask db reset --drop {name}"
+                        " it. If a lost revision has made it, drop it, and run the command again."
                     )
         metadata.reflect(connection, schema, only=sorted(ours))
         tables = [it for it in metadata.tables.values() if it.schema == schema and it.name in ours]

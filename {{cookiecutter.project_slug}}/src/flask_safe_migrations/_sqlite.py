@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, Transaction
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -33,8 +34,20 @@ class Savepoint:
         self._connection = connection
         self._transaction: Transaction | None = None
 
-    def begin(self) -> None:
-        """Begin the first revision."""
+    def run(self) -> None:
+        """Apply the revisions. One that fails leaves nothing behind, and those before it are kept."""
+        failure: Exception | None = None
+        with context.begin_transaction():
+            self._begin()
+            try:
+                context.run_migrations()
+            except Exception as error:
+                self._undo()
+                failure = error
+        if failure:
+            raise failure
+
+    def _begin(self) -> None:
         self._connection.exec_driver_sql("SAVEPOINT revision")
         self._transaction = self._connection.get_transaction()
 
@@ -52,10 +65,9 @@ class Savepoint:
             )
         if self._is_open():
             self._connection.exec_driver_sql("RELEASE revision")
-        self.begin()
+        self._begin()
 
-    def undo(self) -> None:
-        """Undo a revision that has failed."""
+    def _undo(self) -> None:
         if self._is_open():
             self._connection.exec_driver_sql("ROLLBACK TO revision")
         else:

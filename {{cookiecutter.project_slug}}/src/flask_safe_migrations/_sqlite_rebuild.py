@@ -9,10 +9,13 @@ import re
 from collections import Counter
 from typing import Any
 
+from alembic.autogenerate import comparators
+from alembic.autogenerate.api import AutogenContext
 from alembic.ddl.sqlite import SQLiteImpl
+from alembic.operations import ops
 from alembic.operations.batch import ApplyBatchImpl, BatchOperationsImpl
-from alembic.util import CommandError
-from sqlalchemy import CheckConstraint, Connection, String, Table
+from alembic.util import CommandError, PriorityDispatchResult
+from sqlalchemy import CheckConstraint, ColumnClause, Connection, String, Table, UnaryExpression
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
@@ -169,3 +172,16 @@ def _keep_checks(batch_impl: ApplyBatchImpl, table: Table, new: Table) -> None:
     for key, column in columns.items():
         if column.computed is not None:
             batch_impl.column_transfers[key].pop("expr", None)
+
+
+@comparators.dispatch_for("table", qualifier="sqlite")
+def compare_expression_indexes(context: AutogenContext, *found: Any) -> PriorityDispatchResult:  # noqa: ANN401
+    """Create indexes of expressions, which Alembic leaves out because SQLAlchemy can't read them."""
+    modify, _, name, _, model = found
+    there = [it[1] for it in _read_schema(context.connection, name)] if context.connection else []
+    for index in model.indexes if model is not None else ():
+        plain = all(isinstance(it, ColumnClause | UnaryExpression) for it in index.expressions)
+        included = context.run_object_filters(index, index.name, "index", False, None)
+        if not plain and included and index.name not in there:
+            modify.ops.append(ops.CreateIndexOp.from_index(index))
+    return PriorityDispatchResult.CONTINUE
