@@ -140,12 +140,9 @@ def _take_indexes(
     batch_impl: ApplyBatchImpl, table: Table, found: list[tuple[str, str, str]]
 ) -> list[str]:
     """Return what creates the indexes again. Alembic would do so without expressions and DESC."""
-    columns, read = (
-        batch_impl.columns,
-        {index.name: index.columns.keys() for index in table.indexes},
-    )
+    columns = batch_impl.columns
     statements = {name: sql for kind, name, sql in found if kind == "index"}
-    for name, keys in read.items():
+    for name, keys in [(str(it.name), it.columns.keys()) for it in table.indexes]:
         is_renamed = any(key in columns and columns[key].name != key for key in keys)
         if is_renamed or name not in batch_impl.indexes:
             statements.pop(name, None)
