@@ -73,11 +73,7 @@ def fill_first_revision(migration_context: MigrationContext, script: ops.Migrati
 def process_script(
     migration_context: MigrationContext, script: ops.MigrationScript
 ) -> list[ops.MigrationScript]:
-    """Turn what Alembic has found into revisions that are safe, or refuse.
-
-    Raises:
-        CommandError: They are dangerous.
-    """
+    """Turn what Alembic has found into revisions that are safe, or refuse."""
     if not get_state().tables:
         raise CommandError(_safety_checks.NO_MODELS)
     upgrade = script.upgrade_ops

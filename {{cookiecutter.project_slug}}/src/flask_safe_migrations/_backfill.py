@@ -19,15 +19,6 @@ def backfill(name: str, value: str, where: str | None, size: int) -> Iterator[in
 
     Each batch is committed. The rows themselves say what is left, so it can be stopped and run
     again at any time.
-
-    Args:
-        name: The column, as `table.column` or `schema.table.column`.
-        value: An expression in SQL, which may use the other columns of the row.
-        where: The rows in SQL, in place of those where the column is NULL.
-        size: Rows that are locked at a time.
-
-    Raises:
-        alembic.util.CommandError: There is no such column, or the database refuses.
     """
     try:
         with _environment.connect() as connection:

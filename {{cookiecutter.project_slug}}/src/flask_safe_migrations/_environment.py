@@ -112,11 +112,7 @@ def get_seconds(setting: str) -> float:
 
 @contextmanager
 def connect() -> Iterator[Connection]:
-    """Connect by an engine of its own, so that no other connection inherits the settings.
-
-    Raises:
-        DatabaseUnavailable: The database can't be reached.
-    """
+    """Connect by an engine of its own, so that no other connection inherits the settings."""
     state = get_state()
     if _server.is_in_memory(state.url):
         engine = state.engine

@@ -91,11 +91,7 @@ class Violation:
 
 
 def lint(wanted: Sequence[str] = ()) -> list[Violation]:
-    """Return the violations in these revisions, or in all.
-
-    Raises:
-        CommandError: There is no such revision, or squawk has failed.
-    """
+    """Return the violations in these revisions, or in all."""
     state = get_state()
     _revisions.check_files(state.directory / "versions")
     directory = ScriptDirectory(str(state.directory))
@@ -164,11 +160,7 @@ def _apply_rules(text: str, rules: Iterable[str]) -> Iterator[Finding]:
 
 
 def _run_squawk(texts: Mapping[str, str]) -> dict[str, list[Finding]]:
-    """Return the rules of squawk that each text breaks, with the reasons.
-
-    Raises:
-        CommandError: squawk is missing, or has failed.
-    """
+    """Return the rules of squawk that each text breaks, with the reasons."""
     beside = shutil.which("squawk", path=str(Path(sys.executable).parent))
     program = beside or shutil.which("squawk")
     if not program:

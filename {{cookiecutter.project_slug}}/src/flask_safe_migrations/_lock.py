@@ -121,14 +121,7 @@ def _try(connection: Connection, statement: str, *parameters: str) -> bool:
 
 @contextmanager
 def migration_lock(connection: Connection, timeout: float) -> Iterator[None]:
-    """Hold the lock of the connected database. On SQLite, the write lock takes its place.
-
-    Args:
-        timeout: Seconds to wait for another process.
-
-    Raises:
-        MigrationLocked: The other process has not finished in this time.
-    """
+    """Hold the lock of the connected database. On SQLite, the write lock takes its place."""
     lock: _SessionLock | _ClusterLock | None = LOCKS.get(connection.dialect.name)
     if lock is None:
         yield

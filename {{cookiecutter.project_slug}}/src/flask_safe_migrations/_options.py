@@ -24,11 +24,7 @@ OTHER_BINDS = (
 
 
 def combine(given: Mapping[str, Any], state: State, arguments: list[str]) -> dict[str, Any]:
-    """Return the options for `context.configure`. Hooks of the application run before ours.
-
-    Raises:
-        CommandError: A revision would leave out models that have a `__bind_key__`.
-    """
+    """Return the options for `context.configure`. Hooks of the application run before ours."""
     is_requested = _autogenerate.is_requested()
     process, render = given.get("process_revision_directives"), given.get("render_item")
     include, prefix = given.get("include_name"), given.get("sqlalchemy_module_prefix", "sa.")

@@ -9,7 +9,7 @@ from alembic.util import CommandError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ._revisions import connect, find_pending, has_revisions, read_heads
+from ._revisions import connect, find_pending, known_revisions, read_heads
 from ._state import State, get_state
 
 # Whether the server takes no writes, such as a replica: of its settings, for it isn't tried.
@@ -49,7 +49,7 @@ def check_readiness(timeout: float = 0.8) -> Readiness:
     """
     state = get_state()
     try:
-        if not has_revisions(state.directory):
+        if not known_revisions(state.directory):
             return Readiness("this code has no migrations")
     except CommandError as error:
         return Readiness(str(error))

@@ -36,11 +36,7 @@ class Requests:
 
 
 def apply(upgrade: ops.UpgradeOps, requests: Requests, context: MigrationContext) -> None:
-    """Put a rename in the place of a drop and an addition.
-
-    Raises:
-        CommandError: No such pair was found.
-    """
+    """Put a rename in the place of a drop and an addition."""
     for name in requests.names["rename"]:
         old, _, new = name.partition(":")
         new = new.rpartition(".")[2]

@@ -77,21 +77,18 @@ def read_heads(connection: Connection, state: State) -> tuple[str, ...]:
 def find_pending(directory: Path, heads: tuple[str, ...]) -> list[str]:
     """Return the revisions of the directory that lead past these heads, oldest first."""
     parents = _read_parents(*_versions(directory))
-    if any(head not in parents for head in heads):
+    applied = set(heads)
+    if applied - parents.keys():
         return []  # a newer release has migrated past us
-    applied: set[str] = set()
-    waiting = list(heads)
-    while waiting:
-        revision = waiting.pop()
-        if revision not in applied:
-            applied.add(revision)
-            waiting.extend(parents[revision])
+    for revision in reversed(parents):
+        if revision in applied:
+            applied.update(parents[revision])
     return [revision for revision in parents if revision not in applied]
 
 
-def has_revisions(directory: Path) -> bool:
-    """Return whether this code has revisions: an image that was built without them has none."""
-    return bool(_read_parents(*_versions(directory)))
+def known_revisions(directory: Path) -> set[str]:
+    """Return the revisions of this code: an image that was built without them has none."""
+    return set(_read_parents(*_versions(directory)))
 
 
 def made_tables(directory: Path) -> frozenset[str]:
@@ -103,10 +100,6 @@ def _versions(directory: Path) -> tuple[Path, int]:
     """Return the folder of the revisions, and in nanoseconds when one was last added or removed."""
     folder = directory / "versions"
     return folder, folder.stat().st_mtime_ns if folder.is_dir() else 0
-
-
-def known_revisions(directory: Path) -> set[str]:
-    return set(_read_parents(*_versions(directory)))
 
 
 def check_files(versions: Path) -> None:
@@ -131,8 +124,7 @@ def check_files(versions: Path) -> None:
             )
     heads = set(by_name) - {name for below in parents.values() for name in below}
     command = click.get_current_context(silent=True)
-    options = command.params if command else {}
-    if len(heads) > 1 and "head" in (options.get("head"), options.get("revision")):
+    if len(heads) > 1 and command and "head" in command.params.values():
         raise CommandError(describe_heads(heads))
 
 

@@ -63,12 +63,7 @@ def migration_options(url: URL) -> dict[str, Any]:
 def connect_args(
     url: URL, given: dict[str, Any] | None = None, read_timeout: float = 0
 ) -> dict[str, Any]:
-    """Return options for connecting, with a limit of time where the address has none.
-
-    Args:
-        given: The options of the application, whose limits for its queries are left out.
-        read_timeout: Seconds to wait for an answer; 0 is no limit.
-    """
+    """Return options for connecting, with a limit of time where the address has none."""
     driver = url.get_driver_name()
     limits = {CONNECT_OPTIONS.get(driver): CONNECT_TIMEOUT, READ_OPTIONS.get(driver): read_timeout}
     kept = {name: value for name, value in (given or {}).items() if name not in QUERY_LIMITS}

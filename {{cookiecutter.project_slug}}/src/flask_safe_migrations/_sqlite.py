@@ -52,11 +52,7 @@ class Savepoint:
         self._transaction = self._connection.get_transaction()
 
     def renew(self, **arguments: object) -> None:
-        """End a revision that has been applied, and begin the next.
-
-        Raises:
-            CommandError: It leaves a row that refers to a missing one.
-        """
+        """End a revision that has been applied, and begin the next."""
         broken = self._connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         if broken:
             raise CommandError(

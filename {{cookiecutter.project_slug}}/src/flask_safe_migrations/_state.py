@@ -77,11 +77,7 @@ class State:
 
 
 def get_state() -> State:
-    """Return the state of the current application.
-
-    Raises:
-        RuntimeError: `SafeMigrate` was not initialized with this application.
-    """
+    """Return the state of the current application."""
     try:
         state: State = current_app.extensions["safe_migrations"]
     except KeyError:
