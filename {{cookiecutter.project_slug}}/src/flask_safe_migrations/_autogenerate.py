@@ -1,7 +1,5 @@
 """Decides what `flask db migrate` writes, and what it refuses to write."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -97,7 +95,7 @@ def process_script(
     if dialect.name == "postgresql" and not is_first_revision():
         scripts = _postgresql_online.split(script, upgrade, migration_context.connection)
     else:
-        script.downgrade_ops = upgrade.reverse()
+        script.downgrade_ops = ops.DowngradeOps(_ordering.reverse(upgrade.ops))
     for written in scripts:
         for operations in (written.upgrade_ops, written.downgrade_ops):
             _ordering.drop_redundant(operations)  # type: ignore[arg-type]  # there are both

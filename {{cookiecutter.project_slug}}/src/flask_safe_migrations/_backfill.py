@@ -1,7 +1,5 @@
 """Fills a column of a large table in small transactions: `flask db backfill`."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from typing import Any

@@ -4,8 +4,6 @@ A database keeps the text of a check in words of its own. So the text of the mod
 in a temporary table, and read again.
 """
 
-from __future__ import annotations
-
 import re
 from hashlib import sha256
 from typing import Any

@@ -1,7 +1,5 @@
 """Explains how the models, the revisions and the database differ, and which command helps."""
 
-from __future__ import annotations
-
 import logging
 import re
 import warnings

@@ -3,8 +3,6 @@
 https://www.postgresql.org/docs/current/sql-altertype.html
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable
 from typing import Any

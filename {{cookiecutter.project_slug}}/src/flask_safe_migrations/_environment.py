@@ -3,8 +3,6 @@
 https://alembic.sqlalchemy.org/en/latest/tutorial.html#the-migration-environment
 """
 
-from __future__ import annotations
-
 import gc
 import logging
 import math

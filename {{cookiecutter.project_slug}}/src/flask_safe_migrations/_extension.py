@@ -1,7 +1,5 @@
 """Connects an application to safe migrations: `SafeMigrate`."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Callable

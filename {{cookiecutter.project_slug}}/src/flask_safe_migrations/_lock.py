@@ -1,7 +1,5 @@
 """Lets one process migrate at a time, by a lock that ends with its connection or, in a cluster, by itself."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import socket

@@ -5,8 +5,6 @@ https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html. While an upgrade r
 says how far it is. Where the table is found later, the statements that were done are skipped.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable

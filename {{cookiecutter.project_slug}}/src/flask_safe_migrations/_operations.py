@@ -1,8 +1,6 @@
 """Operations of a revision that Alembic can't write."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Any, Self
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
@@ -17,7 +15,7 @@ class AllowOp(ops.MigrateOperation):
         self.rule = rule
         self.reason = reason
 
-    def reverse(self) -> AllowOp:
+    def reverse(self) -> Self:
         return self
 
 
@@ -31,7 +29,7 @@ class AutocommitOp(ops.MigrateOperation):
 class RenameColumnOp(ops.AlterColumnOp):
     """A new name for a column, and other changes of it; the reverse is the old name."""
 
-    def reverse(self) -> RenameColumnOp:
+    def reverse(self) -> "RenameColumnOp":
         reverse = super().reverse()
         if self.modify_name:
             reverse.column_name, reverse.modify_name = self.modify_name, self.column_name
@@ -45,7 +43,7 @@ class CastColumnOp(RenameColumnOp):
 class RenameTableOp(ops.RenameTableOp):
     """A new name for a table; the reverse is the old name."""
 
-    def reverse(self) -> RenameTableOp:
+    def reverse(self) -> "RenameTableOp":
         return RenameTableOp(self.new_table_name, self.table_name, schema=self.schema)
 
 
@@ -56,7 +54,7 @@ class SqlOp(ops.ExecuteSQLOp):
         super().__init__(sql)
         self.undo = undo
 
-    def reverse(self) -> SqlOp:
+    def reverse(self) -> "SqlOp":
         return SqlOp(self.undo, str(self.sqltext))
 
 

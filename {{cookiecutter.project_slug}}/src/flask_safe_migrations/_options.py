@@ -1,7 +1,5 @@
 """Combines the options of Alembic that the application gives with those of the extension."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -74,22 +72,11 @@ def is_included(context: MigrationContext, item: Table | Index) -> bool:
 def _process(
     context: MigrationContext, script: ops.MigrationScript, before: list[ops.MigrateOperation]
 ) -> list[ops.MigrationScript]:
-    """Make revisions of the script. What the application has added stays before and after them."""
-    upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
-    if not upgrade or not downgrade:
-        return [script]
-    undo = [op for op in downgrade.ops if op not in before]
-    irreversible = [type(op).reverse is ops.MigrateOperation.reverse for op in upgrade.ops]
-    start = [*irreversible, False].index(False)
-    first, found = upgrade.ops[:start], list(zip(upgrade.ops, irreversible, strict=True))[start:]
-    upgrade.ops = [op for op, is_added in found if not is_added]
-    last = [op for op, is_added in found if is_added]
-    scripts = [script]
-    if upgrade.ops or not first + last:
-        scripts = _autogenerate.process_script(context, script)
-    if scripts and (head := scripts[0].upgrade_ops) and (tail := scripts[-1].upgrade_ops):
-        head.ops[:0] = first
-        tail.ops += last
+    """Make revisions of the script. What the application has added to the downgrade is done last."""
+    undo = (
+        [op for op in script.downgrade_ops.ops if op not in before] if script.downgrade_ops else []
+    )
+    scripts = _autogenerate.process_script(context, script)
     if scripts and (base := scripts[0].downgrade_ops):
         base.ops += [op for op in undo if op not in base.ops]
     return scripts

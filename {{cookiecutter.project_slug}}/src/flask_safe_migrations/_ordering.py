@@ -3,8 +3,6 @@
 The reverse of that order is right for the downgrade.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from itertools import groupby, takewhile
@@ -85,6 +83,12 @@ def _is_of_table(op: ops.MigrateOperation) -> bool:
     """Return whether Alembic or we made the operation, and it changes a table."""
     is_known = type(op).__module__ in (ops.__name__, RenameColumnOp.__module__)
     return is_known and hasattr(op, "table_name")
+
+
+def reverse(operations: list[Any]) -> list[Any]:
+    """Return what undoes the operations. The application may have added one that nothing undoes."""
+    undone = [op for op in operations if type(op).reverse is not ops.MigrateOperation.reverse]
+    return [op.reverse() for op in reversed(undone)]
 
 
 def flatten(operations: ops.OpContainer) -> Iterator[Any]:

@@ -1,7 +1,5 @@
 """Shows, in development, a page that lists the pending migrations and has the button that runs them."""
 
-from __future__ import annotations
-
 import hmac
 from collections.abc import Iterable, Sequence
 from typing import Any

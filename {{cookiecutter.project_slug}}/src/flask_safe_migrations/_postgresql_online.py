@@ -4,8 +4,6 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +15,7 @@ from sqlalchemy.schema import conv
 from . import _types
 from ._enums import DIALECT, AddEnumMembersOp
 from ._operations import AllowOp, AutocommitOp, CastColumnOp, RenameColumnOp
-from ._ordering import Table, group, is_foreign_key_drop, referent_of, table_of
+from ._ordering import Table, group, is_foreign_key_drop, referent_of, reverse, table_of
 
 # The name of a revision, its upgrade, and its downgrade.
 Step = tuple[str, list[Any], list[Any]]
@@ -83,9 +81,9 @@ def split(
     if drops and any(name.startswith("drop index") for name, _, _ in before):
         for table in changed:  # they may need the index
             table.ops = [op for op in table.ops if op not in drops]
-        before.insert(0, ("drop foreign keys", [*group(drops)], _reverse([*group(drops)])))
+        before.insert(0, ("drop foreign keys", [*group(drops)], reverse([*group(drops)])))
     upgrade.ops = [op for op in upgrade.ops if getattr(op, "ops", True)]
-    main: list[Step] = [("", upgrade.ops, _reverse(upgrade.ops))] if upgrade.ops else []
+    main: list[Step] = [("", upgrade.ops, reverse(upgrade.ops))] if upgrade.ops else []
     return [*_to_scripts(script, [*before, *main, *after, *keys], keeps_name=not main)]
 
 
@@ -163,10 +161,6 @@ def _next_id(previous: str) -> str:
         if (found := rev_id()) > previous and len(found) == len(previous):
             return found
     return f"{previous}b" if len(previous) < MAX_ID else rev_id()
-
-
-def _reverse(operations: list[Any]) -> list[Any]:
-    return [op.reverse() for op in reversed(operations)]
 
 
 def _create(op: ops.CreateIndexOp) -> Iterator[ops.MigrateOperation]:

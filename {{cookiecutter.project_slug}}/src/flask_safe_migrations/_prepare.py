@@ -1,7 +1,5 @@
 """Brings the database to where this code needs it: created, upgraded and, if it is new, seeded."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from alembic import command

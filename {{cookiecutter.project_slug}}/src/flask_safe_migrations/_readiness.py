@@ -1,7 +1,5 @@
 """Says whether the application can serve, for the health check that a load balancer calls."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, field
 

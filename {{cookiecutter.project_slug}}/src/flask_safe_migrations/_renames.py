@@ -1,7 +1,5 @@
 """Reads what `-x drop=…`, `-x narrow=…` and `-x rename=…` ask for, and writes the renames."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

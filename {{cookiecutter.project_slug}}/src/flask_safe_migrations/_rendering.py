@@ -1,7 +1,5 @@
 """Decides how types, defaults and expressions are written in a revision."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from alembic.autogenerate.api import AutogenContext

@@ -1,7 +1,5 @@
 """Brings a database in development back to its beginning, whatever state it is in: `flask db reset`."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

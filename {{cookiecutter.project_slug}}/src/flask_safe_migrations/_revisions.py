@@ -1,7 +1,5 @@
 """Compares the revisions of this code with those that the database has."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterable, Iterator

@@ -3,8 +3,6 @@
 Each message names the danger, says why it is one on this database, and what to do instead.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -54,15 +52,14 @@ def check(upgrade: ops.UpgradeOps, dialect: Dialect, requests: Requests) -> None
 
 def allow(upgrade: ops.UpgradeOps, dialect: Dialect, requests: Requests) -> None:
     """Write in the revision why `flask db lint` accepts what was requested, or loses nothing."""
-    reasons: dict[str, list[str]] = {}
-    for op in flatten(upgrade):
-        for rules, reason in _find_reasons(op, dialect, requests):
-            on_postgresql, elsewhere = rules.split("/")
-            if rule := on_postgresql if dialect.name == "postgresql" else elsewhere:
-                reasons.setdefault(rule, []).append(reason)
-    upgrade.ops[:0] = [
-        AllowOp(rule, "; ".join(dict.fromkeys(texts))) for rule, texts in reasons.items()
-    ]
+    reasons: dict[str, dict[str, None]] = {}
+    for rules, why in (
+        it for op in flatten(upgrade) for it in _find_reasons(op, dialect, requests)
+    ):
+        on_postgresql, elsewhere = rules.split("/")
+        if rule := on_postgresql if dialect.name == "postgresql" else elsewhere:
+            reasons.setdefault(rule, {})[why] = None
+    upgrade.ops[:0] = [AllowOp(rule, "; ".join(texts)) for rule, texts in reasons.items()]
 
 
 def _find_reasons(op: Any, dialect: Dialect, requests: Requests) -> Iterator[tuple[str, str]]:  # noqa: ANN401
@@ -74,8 +71,8 @@ def _find_reasons(op: Any, dialect: Dialect, requests: Requests) -> Iterator[tup
     elif isinstance(op, ops.RenameTableOp):
         yield "renaming-table/rename", f"requested by -x rename={name_of(op)}:{op.new_table_name}"
     elif isinstance(op, ops.AddColumnOp) and op.column.server_default is not None:
-        reason = requests.find("rewrite", op)
-        reason = f"requested by {reason}" if reason else "all rows share the value"
+        asked = requests.find("rewrite", op)
+        reason = f"requested by {asked}" if asked else "all rows share the value"
         yield "adding-field-with-default/", reason
     elif isinstance(op, ops.DropConstraintOp):
         yield "ban-drop-constraint/", f"the models no longer have {op.constraint_name} as it was"
@@ -84,9 +81,7 @@ def _find_reasons(op: Any, dialect: Dialect, requests: Requests) -> Iterator[tup
         if op.modify_name:
             yield "renaming-column/rename", f"requested by -x rename={name}:{op.modify_name}"
         if op.modify_type is not None:
-            reason = (
-                f"{name} holds all its values; a server that copies the table locks it meanwhile"
-            )
+            reason = f"{name} holds all its values; a server that copies the table locks it"
             if not _types.holds_each_value(op.modify_type, op.existing_type, dialect):
                 reason = f"requested by {requests.find('narrow', op)}"
             yield "changing-column-type/change-type", reason
@@ -131,24 +126,20 @@ def _describe_rewrite(name: str) -> str:
 def _describe_drop(kind: str, name: str) -> str:
     return (
         f"The models no longer have the {kind} {name}.\n"
-        "  Danger: dropping it deletes its data for good, and the release that runs while you migrate"
-        " still reads it.\n"
+        "  Danger: dropping it deletes its data for good, and the running release still reads it.\n"
         "  Instead: first release code that doesn't use it. Then drop it: run the same command with"
         f" -x drop={name}\n"
-        f"  If it was renamed: run the same command with -x rename={name}:NEW_NAME. The release that"
-        " runs meanwhile knows the old name only. So in a service that has to go on, add the new one,"
-        " write to both, and drop the old one later."
+        f"  If it was renamed: run the same command with -x rename={name}:NEW_NAME. The running"
+        " release knows the old name only. So in a service that has to go on, add the new one, write"
+        " to both, and drop the old one later."
     )
 
 
 def _describe_not_null(table: str, column: sa.Column[Any], dialect: Dialect) -> str:
-    default = _find_default(column)
     instead = "each row needs a value of its own, so add it in three steps"
-    if default:
-        instead = (
-            f"give existing rows a value in the model, as in {column.name}: Mapped[…] ="
-            f" mapped_column(server_default={default}).\n  Or in three steps"
-        )
+    if default := _find_default(column):
+        model = f"{column.name}: Mapped[…] = mapped_column(server_default={default})"
+        instead = f"give existing rows a value in the model, as in {model}.\n  Or in three steps"
     return (
         f"The new column {table}.{column.name} is NOT NULL and has no server default.\n"
         f"  Danger: {NOT_NULL_REASONS.get(dialect.name, 'Existing rows have no value for it.')}\n"
@@ -159,8 +150,10 @@ def _describe_not_null(table: str, column: sa.Column[Any], dialect: Dialect) -> 
 
 def _find_default(column: sa.Column[Any]) -> str:
     """Return a server default that fits the column, or nothing if rows can't share one."""
-    uniques: list[Any] = [it for it in column.table.indexes if it.unique]
-    uniques += [it for it in column.table.constraints if isinstance(it, sa.UniqueConstraint)]
+    items: list[Any] = [*column.table.indexes, *column.table.constraints]
+    uniques = [
+        it for it in items if isinstance(it, sa.UniqueConstraint) or getattr(it, "unique", 0)
+    ]
     is_unique = any([*it.columns] == [column] for it in uniques)
     if is_unique or column.primary_key or column.foreign_keys:
         return ""
@@ -177,8 +170,7 @@ def _describe_narrowing(op: Any, dialect: Dialect) -> str:  # noqa: ANN401
     old, new = (it.compile(dialect=dialect) for it in (op.existing_type, op.modify_type))
     return (
         f"The type of {name} changes from {old} to {new}.\n"
-        "  Danger: the new type doesn't hold every value of the old one. Values are cut off or"
-        " converted, or the server stops at them.\n"
+        "  Danger: the new type doesn't hold every value of the old one, which are cut off or refused.\n"
         "  Instead: add a column of the new type, fill it (see flask db backfill --help), use it, and"
         " drop the old one later.\n"
         "  If each value fits, and the table may be locked while it is converted: run the same command"

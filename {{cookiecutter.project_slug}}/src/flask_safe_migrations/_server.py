@@ -1,7 +1,5 @@
 """Reaches the database server: connects, explains why that fails, creates and drops databases."""
 
-from __future__ import annotations
-
 import time
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """SQLite: a connection whose transactions hold schema changes, and a revision that can be undone."""
 
-from __future__ import annotations
-
 import sqlite3
 
 from alembic import context

@@ -3,8 +3,6 @@
 https://alembic.sqlalchemy.org/en/latest/batch.html
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from typing import Any

@@ -1,7 +1,5 @@
 """Holds what the extension knows of each application."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Recognizes the `env.py` that Flask-Migrate has written, in place of which ours runs."""
 
-from __future__ import annotations
-
 import ast
 import re
 from hashlib import sha256

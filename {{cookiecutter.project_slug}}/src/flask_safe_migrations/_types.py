@@ -1,7 +1,5 @@
 """Compares types of columns: which generic type means the same, and which type holds all values."""
 
-from __future__ import annotations
-
 import math
 import re
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Adds commands to those of `flask db`. It imports no application: each `flask` command loads it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
