@@ -1,7 +1,7 @@
 """Decides what `flask db migrate` writes, and what it refuses to write."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from alembic import context
@@ -61,7 +61,14 @@ def is_first_revision() -> bool:
 def fill_first_revision(migration_context: MigrationContext, script: ops.MigrationScript) -> None:
     """Have the first revision create the models. With a connection, Alembic has seen to that."""
     if migration_context.connection is None:
-        script.upgrade_ops = ops.UpgradeOps(list(_create_operations(migration_context)))
+        created: list[Any] = []
+        for table in get_state().tables:
+            if _options.is_included(migration_context, table):
+                indexes = sorted(table.indexes, key=lambda index: str(index.name))
+                indexes = [it for it in indexes if _options.is_included(migration_context, it)]
+                created += [ops.CreateTableOp.from_table(table)]
+                created += map(ops.CreateIndexOp.from_index, indexes)
+        script.upgrade_ops = ops.UpgradeOps(created)
     elif script.upgrade_ops:
         found = _ordering.flatten(script.upgrade_ops)
         # What a plugin would drop was there before.
@@ -76,9 +83,7 @@ def process_script(
         raise CommandError(_safety_checks.NO_MODELS)
     upgrade = script.upgrade_ops
     if upgrade is None or upgrade.is_empty():
-        log.info(
-            "No changes: the models and the database agree. (A model counts once it is imported.)"
-        )
+        log.info("No changes: the models and the database agree. (Only imported models count.)")
         return []
     scripts = [script]
     dialect = migration_context.dialect
@@ -132,12 +137,3 @@ def _make_generic(operations: ops.OpContainer, dialect: Dialect) -> None:
 
 def is_requested() -> bool:
     return bool(getattr(context.config.cmd_opts, "autogenerate", False))
-
-
-def _create_operations(migration_context: MigrationContext) -> Iterable[ops.MigrateOperation]:
-    for table in get_state().tables:
-        if _options.is_included(migration_context, table):
-            yield ops.CreateTableOp.from_table(table)
-            for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                if _options.is_included(migration_context, index):
-                    yield ops.CreateIndexOp.from_index(index)

@@ -40,23 +40,15 @@ def name_check(constraint: Any, table: Table) -> str:  # noqa: ANN401
 
 
 @comparators.dispatch_for("table")
-def compare_checks(
-    context: AutogenContext,
-    modify: ops.ModifyTableOps,
-    schema: str | None,
-    name: str,
-    found: Table | None,
-    model: Table | None,
-) -> PriorityDispatchResult:
-    """Add what differs to the operations on the table."""
+def compare_checks(context: AutogenContext, *compared: Any) -> PriorityDispatchResult:  # noqa: ANN401
+    modify, schema, name, found, model = compared
     chosen = context.opts.get("autogenerate_plugins") or ()
     if found is None or context.connection is None or any(map(PLUGIN.fullmatch, chosen)):
         return PriorityDispatchResult.CONTINUE
     before = _read_checks(context.connection, name, schema)
     if getattr(context.dialect, "is_mariadb", False):
-        for (column,) in context.connection.execute(
-            JSON_COLUMNS, {"table": name, "schema": schema}
-        ):
+        place = {"table": name, "schema": schema}
+        for (column,) in context.connection.execute(JSON_COLUMNS, place):
             before.pop(column, None)
             found.c[column].type = JSON()  # where the column is dropped, it comes back as that
     if model is None:  # the table comes back with its checks

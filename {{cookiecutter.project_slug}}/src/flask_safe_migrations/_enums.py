@@ -42,7 +42,6 @@ class AddEnumMembersOp(ops.MigrateOperation):
 def compare_members(
     context: AutogenContext, upgrade: ops.UpgradeOps, schemas: Iterable[str | None]
 ) -> PriorityDispatchResult:
-    """Add the members that differ to the operations."""
     if context.connection is None:
         return PriorityDispatchResult.CONTINUE
     found = _read_enums(context.connection)

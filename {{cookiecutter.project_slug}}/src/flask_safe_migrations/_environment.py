@@ -202,10 +202,8 @@ def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...])
 
     A statement that waits for a table blocks all that come after it. So each attempt is short.
     """
-    progress: Progress | None = None
-    if connection.dialect.name in ("mysql", "mariadb"):
-        progress = Progress(connection, command, heads)
-        context.get_context().on_version_apply_callbacks += (progress.begin_revision,)
+    progress = Progress(connection, command, heads)
+    context.get_context().on_version_apply_callbacks += (progress.begin_revision,)
     deadline = time.monotonic() + get_seconds("MIGRATION_LOCK_TIMEOUT")
     while True:
         try:
@@ -214,18 +212,15 @@ def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...])
             break
         except Exception as error:
             connection.rollback()
-            if progress and progress.was_done_before(error):
+            if progress.was_done_before(error):
                 continue
             if not _server.is_temporary(error) or time.monotonic() > deadline:
-                if progress:
-                    progress.fail()
+                progress.fail()
                 raise
-            if progress:
-                progress.retry()
+            progress.retry()
             log.info("Waiting for a lock, then trying again.")
             time.sleep(LOCK_PAUSE)
-    if progress:
-        progress.finish()
+    progress.finish()
     if connection.dialect.name == "postgresql":
         query = "SELECT indexrelid::regclass, indrelid::regclass FROM pg_index WHERE NOT indisvalid"
         for index, table in connection.exec_driver_sql(query).all():
@@ -239,11 +234,7 @@ def _refuse_existing_tables(connection: Connection) -> None:
     if inspector.has_table(_mysql_resume.TABLE):
         return  # an interrupted upgrade has made them
     tables = [it for it in state.tables if _options.is_included(context.get_context(), it)]
-    schemas = {it.schema for it in tables}
-    found = {
-        it: inspector.get_table_names(it) for it in schemas if not it or inspector.has_schema(it)
-    }
-    if existing := [it.key for it in tables if it.name in found.get(it.schema, ())]:
+    if existing := [it.key for it in tables if inspector.has_table(it.name, it.schema)]:
         raise CommandError(
             f"The database {_server.describe_database(state.url)} already has tables of the same"
             f" names, which no revision of this project has made: {', '.join(existing)}. Nothing"

@@ -76,7 +76,6 @@ class Violation:
 
 
 def lint(wanted: Sequence[str] = ()) -> list[Violation]:
-    """Return the violations in these revisions, or in all."""
     state = get_state()
     _revisions.check_files(state.directory / "versions")
     directory = ScriptDirectory(str(state.directory))
@@ -95,7 +94,6 @@ def lint(wanted: Sequence[str] = ()) -> list[Violation]:
 
 
 def _filter(script: Script, found: Iterable[Finding]) -> Iterator[Violation]:
-    """Yield what was found and is not allowed in the revision."""
     allowed = dict(ALLOWED.findall(Path(script.path).read_text(encoding="utf-8")))
     for rule, why in allowed.items():
         if not why:

@@ -37,7 +37,8 @@ class Progress:
     def __init__(self, connection: Connection, command: str, heads: tuple[str, ...]) -> None:
         self.connection = connection
         self.command = command
-        self.is_kept = inspect(connection).has_table(TABLE)  # an upgrade was interrupted
+        on_mysql = connection.dialect.name in ("mysql", "mariadb")
+        self.is_kept = on_mysql and inspect(connection).has_table(TABLE)  # one was interrupted
         self.begin_revision(heads=heads)
         if self.is_kept:
             query = f"SELECT at, command, statements, digest, certain FROM {TABLE}"  # noqa: S608
@@ -47,8 +48,9 @@ class Progress:
                 self.committed = self.skipped, self.expected = row.statements, row.digest
                 self.certain = bool(row.certain)
         connection.commit()
-        event.listen(connection, "before_cursor_execute", self._before, retval=True)
-        event.listen(connection, "after_cursor_execute", self._after)
+        if on_mysql:
+            event.listen(connection, "before_cursor_execute", self._before, retval=True)
+            event.listen(connection, "after_cursor_execute", self._after)
 
     def begin_revision(self, heads: Iterable[str], **arguments: object) -> None:
         """Count the statements from one again: the database is at these revisions now."""

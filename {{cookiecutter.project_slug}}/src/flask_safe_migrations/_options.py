@@ -51,15 +51,10 @@ def combine(given: Mapping[str, Any], state: State, arguments: list[str]) -> dic
         is_ours = _autogenerate.include_name(name, kind, parents)
         return is_ours and (not include or bool(include(name, kind, parents)))
 
-    return {
-        "target_metadata": state.metadata,
-        "transaction_per_migration": True,
-        **given,
-        "process_revision_directives": process_both,
-        "render_item": render_both,
-        "include_name": include_both,
-        "sqlite_copies": [it.removeprefix("copy=") for it in arguments if it.startswith("copy=")],
-    }
+    ours: dict[str, Any] = {"process_revision_directives": process_both, "render_item": render_both}
+    copies = [it.removeprefix("copy=") for it in arguments if it.startswith("copy=")]
+    ours |= {"include_name": include_both, "sqlite_copies": copies}
+    return {"target_metadata": state.metadata, "transaction_per_migration": True, **given, **ours}
 
 
 def is_included(context: MigrationContext, item: Table | Index) -> bool:

@@ -31,7 +31,6 @@ RANKS: list[type | tuple[type, ...]] = [
 
 
 def order(upgrade: ops.OpContainer, *, on_mysql: bool = False) -> None:
-    """Order the operations of an upgrade, whose reverse is the downgrade."""
     creates = [op for op in upgrade.ops if isinstance(op, ops.CreateTableOp)]
     drops = [op for op in upgrade.ops if isinstance(op, ops.DropTableOp)]
     renames = [op for op in upgrade.ops if isinstance(op, ops.RenameTableOp)]
@@ -98,7 +97,6 @@ def flatten(operations: ops.OpContainer) -> Iterator[Any]:
 
 
 def table_of(op: Any) -> Table:  # noqa: ANN401
-    """Return the table that the operation changes."""
     if isinstance(op, ops.CreateForeignKeyOp):
         return op.kw.get("source_schema"), op.source_table
     return op.schema, op.table_name
@@ -110,12 +108,10 @@ def name_of(op: Any) -> str:  # noqa: ANN401
 
 
 def referent_of(op: ops.CreateForeignKeyOp) -> Table:
-    """Return the table that the foreign key refers to."""
     return op.kw.get("referent_schema"), op.referent_table
 
 
 def is_foreign_key_drop(op: ops.MigrateOperation) -> bool:
-    """Return whether the operation drops a foreign key."""
     return isinstance(op, ops.DropConstraintOp) and op.constraint_type == "foreignkey"
 
 

@@ -26,7 +26,6 @@ PATHS_SERVED = ("/healthz", "/livez", "/readyz")
 
 @blueprint.before_app_request
 def show_page() -> ResponseReturnValue | None:
-    """Answer in place of the application while migrations are pending."""
     if (request.endpoint or "").startswith(ENDPOINTS_SERVED) or request.path in PATHS_SERVED:
         return None
     try:

@@ -34,18 +34,13 @@ MOVES_COLUMNS = (ops.AddColumnOp, ops.DropColumnOp, RenameColumnOp)
 def split(
     script: ops.MigrationScript, upgrade: ops.UpgradeOps, connection: Connection | None
 ) -> list[ops.MigrationScript]:
-    """Move what needs a revision of its own out of this one.
-
-    Returns:
-        The revision, and those before and after it.
-    """
+    """Return the revision without what needs its own, and the revisions before and after it."""
     before: list[Step] = []
     after: list[Step] = []
     keys: list[Step] = []
     created = {table_of(op) for op in upgrade.ops if isinstance(op, ops.CreateTableOp)}
-    renamed = [
-        (op.schema, op.new_table_name) for op in upgrade.ops if isinstance(op, ops.RenameTableOp)
-    ]
+    renames = [op for op in upgrade.ops if isinstance(op, ops.RenameTableOp)]
+    renamed = [(op.schema, op.new_table_name) for op in renames]
     tables = [op for op in upgrade.ops if isinstance(op, ops.ModifyTableOps)]
     changed = [table for table in tables if table_of(table) not in created]
     for table in changed:
@@ -67,9 +62,8 @@ def split(
             if isinstance(op, ops.CreateForeignKeyOp):
                 if referent_of(op) in become_unique:
                     table.ops.remove(op)
-                    keys.append(
-                        (f"foreign key {op.constraint_name}", [*group([op])], [op.reverse()])
-                    )
+                    name = f"foreign key {op.constraint_name}"
+                    keys.append((name, [*group([op])], [op.reverse()]))
                 elif table not in changed:
                     continue
                 # Checked for new rows from now on; then, without a lock, for existing ones.
@@ -141,13 +135,9 @@ def _to_scripts(
     for number, (name, forward, back) in enumerate(steps):
         if number:
             previous = script
-            script = ops.MigrationScript(
-                _next_id(str(previous.rev_id)),
-                ops.UpgradeOps([]),
-                ops.DowngradeOps([]),
-                head=previous.rev_id,
-                version_path=previous.version_path,
-            )
+            following = _next_id(str(previous.rev_id)), ops.UpgradeOps([]), ops.DowngradeOps([])
+            script = ops.MigrationScript(*following, head=previous.rev_id)
+            script.version_path = previous.version_path
         script.message = f"{message} {name}".strip() if number or not keeps_name else message
         script.upgrade_ops, script.downgrade_ops = ops.UpgradeOps(forward), ops.DowngradeOps(back)
         yield script
@@ -221,14 +211,9 @@ def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
         AllowOp("adding-not-nullable-field", f"the check {_format(name)} has been validated"),
         AllowOp("ban-drop-constraint", "NOT NULL takes the place of the check"),
     ]
-    require = ops.AlterColumnOp(
-        op.table_name,
-        column,
-        schema=op.schema,
-        existing_type=op.existing_type if op.modify_type is None else op.modify_type,
-        existing_nullable=True,
-        modify_nullable=False,
-    )
+    require = ops.AlterColumnOp(op.table_name, column, schema=op.schema, modify_nullable=False)
+    require.existing_type = op.existing_type if op.modify_type is None else op.modify_type
+    require.existing_nullable = True
     yield f"check {column}", [add], [drop]
     yield f"validate {column}", _validate(name, table_of(op))[1], []
     yield f"not null {column}", [*allowed, require, drop], [add, require.reverse()]

@@ -25,11 +25,8 @@ class Requests:
 
     def find(self, kind: str, op: Any) -> str:  # noqa: ANN401
         """Return the options that ask for this on the table, or a column of it."""
-        table = name_of(op)
-        column = (
-            op.column.name if isinstance(op, ops.AddColumnOp) else getattr(op, "column_name", "")
-        )
-        asked = {table, f"{table}.{column}"}
+        added = op.column.name if isinstance(op, ops.AddColumnOp) else ""
+        asked = {name_of(op), f"{name_of(op)}.{added or getattr(op, 'column_name', '')}"}
         return " ".join(f"-x {kind}={name}" for name in self.names[kind] if name in asked)
 
 
@@ -75,15 +72,9 @@ def _rename_column(
     drop: ops.DropColumnOp, add: ops.AddColumnOp, context: MigrationContext
 ) -> list[ops.MigrateOperation]:
     before, after = drop.to_column(), add.column
-    rename = RenameColumnOp(
-        add.table_name,
-        before.name,
-        schema=add.schema,
-        modify_name=after.name,
-        existing_type=before.type,
-        existing_nullable=before.nullable,
-        existing_server_default=before.server_default or False,
-    )
+    rename = RenameColumnOp(add.table_name, before.name, schema=add.schema, modify_name=after.name)
+    rename.existing_type, rename.existing_nullable = before.type, before.nullable
+    rename.existing_server_default = before.server_default or False
     rename.modify_type = after.type if context.impl.compare_type(before, after) else None
     rename.modify_nullable = after.nullable if before.nullable != after.nullable else None
     return [rename]

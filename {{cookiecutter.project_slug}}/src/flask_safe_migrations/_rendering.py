@@ -34,16 +34,8 @@ class LiteralPercent(DefaultImpl):
 
 
 # Alembic takes the last class of a dialect: https://alembic.sqlalchemy.org/en/latest/api/ddl.html
-class PostgreSQL(LiteralPercent, PostgresqlImpl):
-    __dialect__ = "postgresql"
-
-
-class MySQL(LiteralPercent, MySQLImpl):
-    __dialect__ = "mysql"
-
-
-class MariaDB(LiteralPercent, MariaDBImpl):
-    __dialect__ = "mariadb"
+for impl in (PostgresqlImpl, MySQLImpl, MariaDBImpl):
+    type(impl.__name__, (LiteralPercent, impl), {"__dialect__": impl.__dialect__})
 
 
 def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:

@@ -68,7 +68,6 @@ def connect(engine: Engine | Connection) -> Iterator[Connection]:
 
 
 def read_heads(connection: Connection, state: State) -> tuple[str, ...]:
-    """Return the revisions in the version table."""
     return MigrationContext.configure(connection, opts=state.version_table).get_current_heads()
 
 

@@ -44,7 +44,6 @@ DEFAULTS: list[tuple[Any, str]] = [
 
 
 def check(upgrade: ops.UpgradeOps, dialect: Dialect, requests: Requests) -> None:
-    """Check what the next revision would do."""
     found = [text for op in flatten(upgrade) for text in _find_dangers(op, dialect, requests)]
     if found:
         raise CommandError("\n\n".join(["No revision was written.", *found]))

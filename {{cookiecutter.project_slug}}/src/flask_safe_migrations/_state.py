@@ -14,8 +14,6 @@ from sqlalchemy import URL, Engine, MetaData, Table, make_url
 
 @dataclass
 class State:
-    """What the extension knows of one application."""
-
     migrate: Migrate
     seed: Callable[[], object] | None
     # The form of the page about pending migrations sends it back: no other site knows it.
@@ -26,19 +24,16 @@ class State:
 
     @property
     def directory(self) -> Path:
-        """The folder of the migrations."""
         return Path(self.migrate.directory)
 
     @property
     def metadata(self) -> MetaData | Sequence[MetaData]:
         """The tables of all models: `target_metadata` as Alembic calls it, or that of `db`."""
         db: Any = self.migrate.db
-        metadata: MetaData | Sequence[MetaData] | None = self.migrate.alembic_ctx_kwargs.get(
-            "target_metadata"
-        )
+        metadata: Any = self.migrate.alembic_ctx_kwargs.get("target_metadata")
         if metadata is None:
             metadata = db.metadatas[None] if hasattr(db, "metadatas") else db.metadata
-        return metadata
+        return metadata  # type: ignore[no-any-return]
 
     @property
     def tables(self) -> list[Table]:
@@ -62,7 +57,6 @@ class State:
 
     @property
     def engine(self) -> Engine:
-        """The engine that the application uses, in its context."""
         db: Any = self.migrate.db
         engine: Engine = db.engine
         return engine
@@ -75,7 +69,6 @@ class State:
 
 
 def get_state() -> State:
-    """Return the state of the current application."""
     try:
         state: State = current_app.extensions["safe_migrations"]
     except KeyError:
