@@ -79,12 +79,7 @@ def _explain(error: CommandError, command: str, heads: tuple[str, ...]) -> str |
 
 
 def find_problem() -> str | None:
-    """Return how the models and the database differ, and which command helps, or None.
-
-    Raises:
-        alembic.util.CommandError: The files of the revisions contradict each other.
-        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
-    """
+    """Return how the models and the database differ, and which command helps, or None."""
     state = get_state()
     config: Any = state.migrate.get_config()
     directory = ScriptDirectory.from_config(config)

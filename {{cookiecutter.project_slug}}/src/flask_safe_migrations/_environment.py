@@ -49,13 +49,7 @@ log = logging.getLogger("alembic.env")
 
 
 def run_environment() -> None:
-    """Run the Alembic command that is under way, on the application's database.
-
-    `migrations/env.py` calls it.
-
-    Raises:
-        alembic.util.CommandError: It failed, or was refused because it is dangerous.
-    """
+    """Run the Alembic command that is under way, on the application's database: for `env.py`."""
     config = context.config
     if config.config_file_name and config.file_config.has_section("loggers"):
         fileConfig(config.config_file_name, disable_existing_loggers=False)
@@ -97,10 +91,11 @@ def _run() -> None:
     except (DatabaseUnavailable, MigrationLocked) as error:
         raise CommandError(str(error)) from error
     except DBAPIError as error:
-        message = f"{_server.get_reason(error)}."
-        if error.statement:
-            message += f"\nThe statement was: {' '.join(error.statement.split())}"
-        raise CommandError(message) from error
+        statement = " ".join((error.statement or "").split())
+        said = f"{_server.get_reason(error)}." + f"\nThe statement was: {statement}" * bool(
+            statement
+        )
+        raise CommandError(said) from error
 
 
 def get_seconds(setting: str) -> float:

@@ -40,10 +40,7 @@ def check_readiness(timeout: float = 0.8) -> Readiness:
     """Return whether the database answers, takes writes, and has all revisions of this code.
 
     A revision that this code doesn't know was made by a newer release, which migrates before it
-    replaces this one. Until then, this one still serves.
-
-    Args:
-        timeout: Seconds to wait for the database. A load balancer often waits for one.
+    replaces this one. Until then, this one still serves. The timeout is in seconds.
     """
     state = get_state()
     try:

@@ -23,11 +23,7 @@ NAMES = re.compile(r"""["'](.+?)["']""")
 
 
 def current_revisions() -> tuple[str, ...]:
-    """Return the latest revisions of the database: none, one or, with unmerged branches, more.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
-    """
+    """Return the latest revisions of the database: none, one or, with unmerged branches, more."""
     state = get_state()
     with connect(state.engine) as connection:
         return read_heads(connection, state)
@@ -37,19 +33,12 @@ def pending_revisions() -> list[str]:
     """Return the revisions of this code that are not applied, oldest first.
 
     The list is empty where a newer release has migrated the database past this code.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
     """
     return find_pending(get_state().directory, current_revisions())
 
 
 def unknown_tables() -> list[str]:
-    """Return the tables of the database that no revision of this code has made.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
-    """
+    """Return the tables of the database that no revision of this code has made."""
     state = get_state()
     version_table = state.version_table.get("version_table", "alembic_version")
     known = made_tables(state.directory) | {version_table, _mysql_resume.TABLE, "alembic_lock"}

@@ -18,6 +18,29 @@ from ._operations import AllowOp
 from ._ordering import flatten, name_of
 from ._renames import Requests
 
+REWRITE = (
+    "The new column {name} gets a value of its own in each row.\n"
+    "  Danger: PostgreSQL writes the whole table again, and nobody can use it meanwhile.\n"
+    "  Instead: add the column without a default, give it the default in a later revision, and fill"
+    " existing rows (see flask db backfill --help).\n"
+    "  If the table is small: run the same command with -x rewrite={name}"
+)
+DROP = (
+    "The models no longer have the {kind} {name}.\n"
+    "  Danger: dropping it deletes its data for good, and the running release still reads it.\n"
+    "  Instead: first release code that doesn't use it. Then drop it: run the same command with -x"
+    " drop={name}\n"
+    "  If it was renamed: run the same command with -x rename={name}:NEW_NAME. The running release"
+    " knows the old name only. So in a service that has to go on, add the new one, write to both, and"
+    " drop the old one later."
+)
+REMOVED_MEMBERS = (
+    "The enum {op.name} has members that the models no longer have: {members}.\n"
+    "  Danger: PostgreSQL can't remove a member, and rows may have it.\n"
+    "  Instead: keep it in the models, and stop using it. If it was renamed: run flask db revision, and"
+    ' write in the new file: op.execute("ALTER TYPE {op.name} RENAME VALUE'
+    " '{op.removed[0]}' TO '…'\")"
+)
 NO_MODELS = (
     "The application has no models: the revision would drop every table. A model is known once its"
     " module is imported, for example in __init__.py."
@@ -52,9 +75,8 @@ def check(upgrade: ops.UpgradeOps, dialect: Dialect, requests: Requests) -> None
 def allow(upgrade: ops.UpgradeOps, dialect: Dialect, requests: Requests) -> None:
     """Write in the revision why `flask db lint` accepts what was requested, or loses nothing."""
     reasons: dict[str, dict[str, None]] = {}
-    for rules, why in (
-        it for op in flatten(upgrade) for it in _find_reasons(op, dialect, requests)
-    ):
+    found = [it for op in flatten(upgrade) for it in _find_reasons(op, dialect, requests)]
+    for rules, why in found:
         on_postgresql, elsewhere = rules.split("/")
         if rule := on_postgresql if dialect.name == "postgresql" else elsewhere:
             reasons.setdefault(rule, {})[why] = None
@@ -92,9 +114,9 @@ def _find_reasons(op: Any, dialect: Dialect, requests: Requests) -> Iterator[tup
 
 def _find_dangers(op: Any, dialect: Dialect, requests: Requests) -> Iterator[str]:  # noqa: ANN401
     if isinstance(op, ops.DropTableOp) and not requests.find("drop", op):
-        yield _describe_drop("table", name_of(op))
+        yield DROP.format(kind="table", name=name_of(op))
     elif isinstance(op, ops.DropColumnOp) and not requests.find("drop", op):
-        yield _describe_drop("column", f"{name_of(op)}.{op.column_name}")
+        yield DROP.format(kind="column", name=f"{name_of(op)}.{op.column_name}")
     elif isinstance(op, ops.AddColumnOp):
         column = op.column
         if not (column.nullable or column.server_default or column.identity or column.computed):
@@ -103,35 +125,13 @@ def _find_dangers(op: Any, dialect: Dialect, requests: Requests) -> Iterator[str
         is_call = not isinstance(default, str) and CALL.search(str(default))
         is_computed = is_call or column.identity or column.computed
         if dialect.name == "postgresql" and is_computed and not requests.find("rewrite", op):
-            yield _describe_rewrite(f"{name_of(op)}.{column.name}")
+            yield REWRITE.format(name=f"{name_of(op)}.{column.name}")
     elif isinstance(op, ops.AlterColumnOp) and op.modify_type is not None:
         is_wider = _types.holds_each_value(op.modify_type, op.existing_type, dialect)
         if not is_wider and not requests.find("narrow", op):
             yield _describe_narrowing(op, dialect)
     elif isinstance(op, AddEnumMembersOp) and op.removed:
-        yield _describe_removed_members(op)
-
-
-def _describe_rewrite(name: str) -> str:
-    return (
-        f"The new column {name} gets a value of its own in each row.\n"
-        "  Danger: PostgreSQL writes the whole table again, and nobody can use it meanwhile.\n"
-        "  Instead: add the column without a default, give it the default in a later revision, and"
-        " fill existing rows (see flask db backfill --help).\n"
-        f"  If the table is small: run the same command with -x rewrite={name}"
-    )
-
-
-def _describe_drop(kind: str, name: str) -> str:
-    return (
-        f"The models no longer have the {kind} {name}.\n"
-        "  Danger: dropping it deletes its data for good, and the running release still reads it.\n"
-        "  Instead: first release code that doesn't use it. Then drop it: run the same command with"
-        f" -x drop={name}\n"
-        f"  If it was renamed: run the same command with -x rename={name}:NEW_NAME. The running"
-        " release knows the old name only. So in a service that has to go on, add the new one, write"
-        " to both, and drop the old one later."
-    )
+        yield REMOVED_MEMBERS.format(op=op, members=", ".join(op.removed))
 
 
 def _describe_not_null(table: str, column: sa.Column[Any], dialect: Dialect) -> str:
@@ -174,14 +174,4 @@ def _describe_narrowing(op: Any, dialect: Dialect) -> str:  # noqa: ANN401
         " drop the old one later.\n"
         "  If each value fits, and the table may be locked while it is converted: run the same command"
         f" with -x narrow={name}"
-    )
-
-
-def _describe_removed_members(op: AddEnumMembersOp) -> str:
-    return (
-        f"The enum {op.name} has members that the models no longer have: {', '.join(op.removed)}.\n"
-        "  Danger: PostgreSQL can't remove a member, and rows may have it.\n"
-        "  Instead: keep it in the models, and stop using it. If it was renamed: run flask db revision,"
-        f' and write in the new file: op.execute("ALTER TYPE {op.name} RENAME VALUE'
-        f" '{op.removed[0]}' TO '…'\")"
     )

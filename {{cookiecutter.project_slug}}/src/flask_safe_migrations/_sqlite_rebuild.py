@@ -14,7 +14,6 @@ from alembic.operations import ops
 from alembic.operations.batch import ApplyBatchImpl, BatchOperationsImpl
 from alembic.util import CommandError, PriorityDispatchResult
 from sqlalchemy import CheckConstraint, ColumnClause, Connection, String, Table, UnaryExpression
-from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
@@ -24,7 +23,7 @@ KEYWORDS = (
     r"\b(AS|AUTOINCREMENT|CASCADE|CHECK|COLLATE|CONFLICT|DEFAULT|DEFERRED|DESC|REFERENCES|RESTRICT"
     r"|ROWID|STRICT|UNIQUE)\b"
 )
-UNCHANGED = {"nullable": None, "server_default": False, "type_": None, "comment": False}
+UNCHANGED = {"nullable": None, "server_default": False, "type_": None, "comment": False}.items()
 # A renaming makes SQLite look for what views and triggers refer to.
 CHECK_SCHEMA = [
     "CREATE TABLE _alembic_tmp_1 (id INTEGER)",
@@ -41,7 +40,7 @@ class SQLite(SQLiteImpl):
 
     def requires_recreate_in_batch(self, batch_op: BatchOperationsImpl) -> bool:
         renames = {args[1]: keys.get("name") for _, args, keys in batch_op.batch if len(args) > 1}
-        is_alone = all(keys.items() >= UNCHANGED.items() for _, _, keys in batch_op.batch)
+        is_alone = all(keys.items() >= UNCHANGED for _, _, keys in batch_op.batch)
         if "sqlite_copies" in self.context_opts and is_alone and all(renames.values()):
             # SQLite renames a column in indexes, triggers and views, too. It can't swap two names.
             return bool(set(renames) & set(renames.values()))
@@ -64,7 +63,13 @@ class SQLite(SQLiteImpl):
                 names = batch_impl.temp_table_name, table.name  # the last number goes along
                 self.connection.exec_driver_sql(query, names)
             _read_columns(self.connection, table, new)
-            lost = words - _count_words(_write(table, self.dialect))
+            create = CreateTable(
+                table, include_foreign_key_constraints=[]
+            )  # else it looks for tables
+            written = [str(create.compile(dialect=self.dialect))]
+            for key in table.foreign_key_constraints:
+                written.append(f"REFERENCES {key.ondelete} {key.onupdate} {key.initially}")
+            lost = words - _count_words(" ".join(written))
             if lost and table.name not in self.context_opts["sqlite_copies"]:
                 raise CommandError(
                     f"SQLite changes table {table.name} by copying it, and the copy would lose"
@@ -104,15 +109,6 @@ def _read_schema(connection: Connection, table: str) -> list[tuple[str, str, str
     return [(row.type, row.name, row.sql) for row in connection.exec_driver_sql(query, (table,))]
 
 
-def _write(table: Table, dialect: Dialect) -> str:
-    """Return what would create the table. Those that its foreign keys refer to may be unknown."""
-    create = CreateTable(table, include_foreign_key_constraints=[]).compile(dialect=dialect)
-    keys = table.foreign_key_constraints
-    return str(create) + "".join(
-        f" REFERENCES {it.ondelete} {it.onupdate} {it.initially}" for it in keys
-    )
-
-
 def _count_words(sql: str) -> Counter[str]:
     return Counter(re.findall(KEYWORDS, QUOTED.sub(" ", sql).upper()))
 
@@ -150,10 +146,7 @@ def _take_indexes(
 
 
 def _keep_checks(batch_impl: ApplyBatchImpl, table: Table, new: Table) -> None:
-    """Keep checks without a name, unless of a dropped column or an enumeration that changes.
-
-    Leave the values of generated columns out of the copy.
-    """
+    """Keep checks without a name, unless of a dropped column or an enumeration that changes."""
     columns = batch_impl.columns
     gone = set(table.c.keys()) - set(columns)
     is_given = any(isinstance(it, CheckConstraint) for it in batch_impl.table_args)
@@ -165,7 +158,7 @@ def _keep_checks(batch_impl: ApplyBatchImpl, table: Table, new: Table) -> None:
             if not is_changed and not gone & set(re.findall(r"\w+", sql)):
                 new.append_constraint(CheckConstraint(sql))
     for key, column in columns.items():
-        if column.computed is not None:
+        if column.computed is not None:  # SQLite computes it in the copy, too
             batch_impl.column_transfers[key].pop("expr", None)
 
 

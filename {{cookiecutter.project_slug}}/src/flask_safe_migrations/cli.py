@@ -11,7 +11,7 @@ from flask.cli import NoAppException, ScriptInfo, with_appcontext
 from flask_migrate.cli import db as flask_db
 from sqlalchemy.exc import DBAPIError
 
-from . import _backfill, _lint, _prepare, _reset, _server
+from . import _backfill, _lint, _prepare, _server
 from ._state import get_state
 
 REPORT_INTERVAL = 2  # seconds
@@ -113,6 +113,6 @@ def reset(yes: bool) -> None:
         )
     if not yes:
         click.confirm(f"Delete all rows of this project in {place}?", abort=True)
-    _reset.reset()
+    _prepare.reset()
     if function := get_state().seed:
         function()
