@@ -14,8 +14,8 @@ from alembic.util import PriorityDispatchResult
 from sqlalchemy import ARRAY, Connection, Enum, TypeDecorator, inspect
 from sqlalchemy.dialects.postgresql import dialect
 
-from ._operations import SqlOp
 from ._ordering import flatten
+from ._rendering import SqlOp
 
 DIALECT: Any = dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # leaves a % as it is
 PLUGIN = "alembic_postgresql_enum"  # where it is imported, it does all of this

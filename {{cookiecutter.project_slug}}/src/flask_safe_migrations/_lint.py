@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,9 +25,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from . import _revisions
 from ._state import get_state
 
-DELETES = (
-    "Its data is deleted for good. The release that is running still reads it: stop that first."
-)
+DELETES = "Its data is deleted for good. Stop the running release first, which still reads it."
 # name: (pattern of a statement, why it is dangerous and what to do)
 RULES = {
     "drop-table": (r"^DROP\s+TABLE\b", DELETES),
@@ -51,8 +48,7 @@ RULES = {
     ),
 }
 UNREADABLE = (
-    "It needs a database to run, so only the statements before this point were checked. Read the"
-    " others yourself."
+    "It needs a database to run: only the statements before it were checked. Read the others."
 )
 CONFIG = Path(__file__).parent / "squawk.toml"
 ALLOWED = re.compile(r"#\s*lint: allow ([\w-]+)(?::\s*(\S.*))?")
@@ -60,22 +56,8 @@ ALLOWED = re.compile(r"#\s*lint: allow ([\w-]+)(?::\s*(\S.*))?")
 Finding = tuple[str, str]  # the rule, and the reason why it is dangerous
 
 
-@dataclass(frozen=True)
-class Violation:
-    """A rule that a revision breaks."""
-
-    revision: str
-    rule: str
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.revision}: {self.rule}\n  {self.reason}\n"
-            f"  If it is safe here, write in the revision: # lint: allow {self.rule}: the reason"
-        )
-
-
-def lint(wanted: Sequence[str] = ()) -> list[Violation]:
+def lint(wanted: Sequence[str] = ()) -> list[str]:
+    """Return what is dangerous in these revisions, or in all: a text for each rule that is broken."""
     state = get_state()
     _revisions.check_files(state.directory / "versions")
     directory = ScriptDirectory(str(state.directory))
@@ -90,17 +72,19 @@ def lint(wanted: Sequence[str] = ()) -> list[Violation]:
         found[script.revision] = [*unreadable, *_apply_rules(texts[script.revision], rules)]
     for name, rule, reason in _run_squawk(texts) if on_postgresql else ():
         found[name].append((rule, reason))
-    return [finding for script in scripts for finding in _filter(script, found[script.revision])]
+    return [text for script in scripts for text in _describe(script, found[script.revision])]
 
 
-def _filter(script: Script, found: Iterable[Finding]) -> Iterator[Violation]:
+def _describe(script: Script, found: Iterable[Finding]) -> Iterator[str]:
     allowed = dict(ALLOWED.findall(Path(script.path).read_text(encoding="utf-8")))
-    for rule, why in allowed.items():
-        if not why:
-            yield Violation(script.revision, rule, "It is allowed without a reason.")
-    for rule, reason in found:
-        if rule not in allowed:
-            yield Violation(script.revision, rule, reason)
+    unexplained = [
+        (rule, "It is allowed without a reason.") for rule, why in allowed.items() if not why
+    ]
+    for rule, reason in [*unexplained, *(it for it in found if it[0] not in allowed)]:
+        yield (
+            f"{script.revision}: {rule}\n  {reason}\n"
+            f"  If it is safe here, write in the revision: # lint: allow {rule}: the reason"
+        )
 
 
 def _write(script: Script, url: URL) -> tuple[str, list[Finding]]:

@@ -14,6 +14,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, event, inspect
 from sqlalchemy.exc import DBAPIError
 
+from ._server import get_codes
 from ._state import get_state
 
 TABLE = "alembic_unfinished"
@@ -25,7 +26,7 @@ CHANGES_SCHEMA = re.compile(r"\s*(ALTER|CREATE|DROP|RENAME|TRUNCATE)\b", re.IGNO
 CHANGES_ROWS = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
 # What the server says when it is told to do once more what is done. Table, column, index, foreign
 # key or check that is there already; table, column or index that is gone.
-DONE_ALREADY = {1005, 1022, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826, 3822}
+DONE_ALREADY = set("1005 1022 1050 1051 1054 1060 1061 1068 1091 1146 1826 3822".split())
 
 
 class Progress:
@@ -75,18 +76,13 @@ class Progress:
             self.connection.connection.commit()  # SQLAlchemy knows of no transaction
 
     def was_done_before(self, error: Exception) -> bool:
-        """Return whether the upgrade that was killed had done the statement that failed.
-
-        The revision can be run again then, without that statement.
-        """
-        if not isinstance(error, DBAPIError) or error.orig is None or not error.orig.args:
-            return False
+        """Return whether the upgrade that was killed had done the statement, which is skipped then."""
         uncertain = not self.certain and self.number == self.skipped + 1
-        if not (uncertain and error.orig.args[0] in DONE_ALREADY):
-            return False
-        self.skipped, self.expected = self.number, self.digest
-        self.retry()
-        return True
+        is_done = isinstance(error, DBAPIError) and bool(get_codes(error) & DONE_ALREADY)
+        if uncertain and is_done:
+            self.skipped, self.expected = self.number, self.digest
+            self.retry()
+        return uncertain and is_done
 
     def retry(self) -> None:
         """Prepare to run the same revision again, after the statements that are done."""
@@ -98,10 +94,8 @@ class Progress:
     def _write(self, statements: int, digest: str, *, certain: bool) -> None:
         cursor = self.connection.connection.cursor()
         cursor.execute(f"DELETE FROM {TABLE}")  # noqa: S608
-        cursor.execute(
-            f"INSERT INTO {TABLE} VALUES (%s, %s, %s, %s, %s)",  # noqa: S608
-            (self.at, self.command, statements, digest, int(certain)),
-        )
+        row = self.at, self.command, statements, digest, int(certain)
+        cursor.execute(f"INSERT INTO {TABLE} VALUES (%s, %s, %s, %s, %s)", row)  # noqa: S608
 
     def _before(self, *event: Any) -> tuple[str, Any]:  # noqa: ANN401
         connection, _, statement, parameters, _, executemany = event

@@ -12,7 +12,7 @@ from alembic.operations import ops
 from alembic.util import CommandError
 from sqlalchemy import ForeignKeyConstraint
 
-from ._operations import RenameColumnOp
+from ._rendering import RenameColumnOp
 
 Table = tuple[str | None, str]  # the schema and the name
 

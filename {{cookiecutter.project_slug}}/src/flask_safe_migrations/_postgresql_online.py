@@ -14,8 +14,8 @@ from sqlalchemy.schema import conv
 
 from . import _types
 from ._enums import DIALECT, AddEnumMembersOp
-from ._operations import AllowOp, AutocommitOp, CastColumnOp, RenameColumnOp
 from ._ordering import Table, group, is_foreign_key_drop, referent_of, reverse, table_of
+from ._rendering import AllowOp, AutocommitOp, CastColumnOp, RenameColumnOp
 
 # The name of a revision, its upgrade, and its downgrade.
 Step = tuple[str, list[Any], list[Any]]

@@ -8,8 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import CheckConstraint, UniqueConstraint
 
-from ._operations import RenameColumnOp, RenameTableOp
 from ._ordering import flatten, name_of, table_of
+from ._rendering import RenameColumnOp, RenameTableOp
 
 NAMED = UniqueConstraint | CheckConstraint
 

@@ -14,9 +14,9 @@ from sqlalchemy.engine import Dialect
 
 from . import _types
 from ._enums import AddEnumMembersOp
-from ._operations import AllowOp
 from ._ordering import flatten, name_of
 from ._renames import Requests
+from ._rendering import AllowOp
 
 REWRITE = (
     "The new column {name} gets a value of its own in each row.\n"

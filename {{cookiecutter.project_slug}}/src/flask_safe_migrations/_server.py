@@ -65,8 +65,9 @@ def connect_args(
     driver = url.get_driver_name()
     limits = {CONNECT_OPTIONS.get(driver): CONNECT_TIMEOUT, READ_OPTIONS.get(driver): read_timeout}
     kept = {name: value for name, value in (given or {}).items() if name not in QUERY_LIMITS}
+    given_in_url = {None, *url.query}
     return kept | {
-        name: limit for name, limit in limits.items() if name and limit and name not in url.query
+        str(it): limit for it, limit in limits.items() if limit and it not in given_in_url
     }
 
 
