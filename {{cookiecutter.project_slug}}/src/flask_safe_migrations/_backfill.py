@@ -13,11 +13,7 @@ from . import _environment, _server
 
 
 def backfill(name: str, value: str, where: str | None, size: int) -> Iterator[int]:
-    """Set a column where it has no value, and yield how many rows are done.
-
-    Each batch is committed. The rows themselves say what is left, so it can be stopped and run
-    again at any time.
-    """
+    """Set a column where it has no value, commit each batch, and yield how many rows are done."""
     try:
         with _environment.connect() as connection:
             if connection.dialect.name == "sqlite":  # which checks values of foreign keys then

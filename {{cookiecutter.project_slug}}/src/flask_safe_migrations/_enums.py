@@ -64,10 +64,7 @@ def compare_members(
 
 
 def create_types(upgrade: ops.UpgradeOps, connection: Connection | None) -> None:
-    """Create the types of new columns first, and drop them where the upgrade is undone.
-
-    Alembic creates them with a table, but not with a column, and drops none.
-    """
+    """Create and drop the types of new columns. Alembic creates those of new tables, and drops none."""
     found = _read_enums(connection) if connection else {}
     with_tables, others = [], []
     for op in flatten(upgrade):

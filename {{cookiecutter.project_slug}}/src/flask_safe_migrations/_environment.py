@@ -1,7 +1,4 @@
-"""Runs the Alembic command that is under way: connects, locks, limits, and applies the revisions.
-
-https://alembic.sqlalchemy.org/en/latest/tutorial.html#the-migration-environment
-"""
+"""Runs the Alembic command that is under way: connects, locks, limits, and applies the revisions."""
 
 import gc
 import logging
@@ -36,7 +33,7 @@ from ._server import DatabaseUnavailable
 from ._state import get_state
 
 # Seconds that one attempt to lock a table lasts, and that pass until the next.
-LOCK_ATTEMPT = 1
+LOCK_ATTEMPT = 1  # so short, for a statement that waits blocks all that come after it
 LOCK_PAUSE = 1
 MAX_WAIT = 2**31 - 1  # milliseconds, of SQLite
 # https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
@@ -193,10 +190,7 @@ def _record_new_database(step: MigrationInfo, **arguments: object) -> None:
 
 
 def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...]) -> None:
-    """Apply the revisions, each in its transaction, and retry where one waits for a lock.
-
-    A statement that waits for a table blocks all that come after it. So each attempt is short.
-    """
+    """Apply the revisions, each in its transaction, and retry where one waits for a lock."""
     progress = Progress(connection, command, heads)
     context.get_context().on_version_apply_callbacks += (progress.begin_revision,)
     deadline = time.monotonic() + get_seconds("MIGRATION_LOCK_TIMEOUT")

@@ -151,10 +151,9 @@ def migration_lock(connection: Connection, timeout: float) -> Iterator[None]:
 
 
 def is_pooled(connection: Connection) -> bool:
-    """Return whether a pooler gives each transaction another session of PostgreSQL.
+    """Return whether another client gets the session that we have just used, or we get another one.
 
-    Locks and settings of a session are those of other clients there, too. It is seen where another
-    client gets the session that we have just used, or we get another one.
+    A pooler does so, and locks and settings of the session are those of other clients then, too.
     """
     if connection.dialect.name != "postgresql":
         return False

@@ -1,7 +1,4 @@
-"""Orders operations: what others need comes first, and what needs others last.
-
-The reverse of that order is right for the downgrade.
-"""
+"""Orders operations: what others need comes first. The reverse is right for the downgrade."""
 
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter

@@ -14,12 +14,7 @@ log = logging.getLogger("alembic.env")
 
 
 def prepare() -> list[str]:
-    """Create the database if it is missing, upgrade it, seed it if it is new; return what was done.
-
-    Raises:
-        DatabaseUnavailable: There is no database, and none can be created.
-        alembic.util.CommandError: A revision failed.
-    """
+    """Create the database if it is missing, upgrade it, seed it if it is new; return what was done."""
     state = get_state()
     done = []
     if not _server.is_in_memory(state.url):

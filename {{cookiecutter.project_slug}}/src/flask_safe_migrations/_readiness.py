@@ -22,15 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Readiness:
-    """The answer of `check_readiness`; it is true if the application can serve.
+    """The answer of `check_readiness`; it is true if the application can serve."""
 
-    Attributes:
-        reason: Why it can't, in a few words.
-        pending: The revisions that are not applied, oldest first.
-    """
-
-    reason: str | None = None
-    pending: list[str] = field(default_factory=list)
+    reason: str | None = None  # why it can't, in a few words
+    pending: list[str] = field(default_factory=list)  # revisions that are not applied, oldest first
 
     def __bool__(self) -> bool:
         return self.reason is None

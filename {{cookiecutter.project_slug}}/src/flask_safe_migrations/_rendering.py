@@ -113,10 +113,7 @@ def _render_sql(context: AutogenContext, op: SqlOp) -> list[str]:
 
 
 class LiteralPercent(DefaultImpl):
-    """Writes a `%` once.
-
-    The driver takes two for one, but only where a statement is sent, not where it is written.
-    """
+    """Writes a `%` once. The driver takes two for one, but only in a statement that is sent."""
 
     def render_ddl_sql_expr(self, expr: ClauseElement, *args: Any, **options: Any) -> str:  # noqa: ANN401
         text = super().render_ddl_sql_expr(expr, *args, **options)

@@ -1,7 +1,4 @@
-"""Refuses changes that are dangerous for a database in use, before `flask db migrate` writes them.
-
-Each message names the danger, says why it is one on this database, and what to do instead.
-"""
+"""Refuses changes that are dangerous for a database in use, before `flask db migrate` writes them."""
 
 import re
 from collections.abc import Iterator

@@ -24,15 +24,11 @@ TEMPORARY = {"55P03", "40P01", "1205", "1213", "1047"}
 
 
 class DatabaseUnavailable(Exception):
-    """The database can't be used. The text says where it is, why, and what to do.
-
-    Attributes:
-        missing: Whether the server answers, but has no database of this name.
-    """
+    """The database can't be used. The text says where it is, why, and what to do."""
 
     def __init__(self, message: str, *, missing: bool = False) -> None:
         super().__init__(message)
-        self.missing = missing
+        self.missing = missing  # whether the server answers, but has no database of this name
 
 
 def is_in_memory(url: URL) -> bool:
@@ -72,11 +68,7 @@ def connect_args(
 
 
 def check_database(url: URL) -> None:
-    """Connect to the database once, within a few seconds.
-
-    Raises:
-        DatabaseUnavailable: The database can't be used.
-    """
+    """Connect to the database once, or raise DatabaseUnavailable within a few seconds."""
     started = time.monotonic()
     try:
         _connect(url)
@@ -99,11 +91,7 @@ def check_database(url: URL) -> None:
 
 
 def create_database(url: URL) -> None:
-    """Create the database, unless another process creates it at the same moment.
-
-    Raises:
-        DatabaseUnavailable: The server refuses.
-    """
+    """Create the database, or raise DatabaseUnavailable if it isn't there afterwards."""
     encoding = "" if url.get_backend_name() == "postgresql" else " CHARACTER SET utf8mb4"
     try:
         _run_on_server(url, "CREATE DATABASE {name}" + encoding)
@@ -115,11 +103,7 @@ def create_database(url: URL) -> None:
 
 
 def drop_database(url: URL) -> None:
-    """Drop the database, if there is one of this name.
-
-    Raises:
-        DatabaseUnavailable: The server refuses.
-    """
+    """Drop the database if it is there, or raise DatabaseUnavailable."""
     _run_on_server(url, "DROP DATABASE IF EXISTS {name}")
 
 
