@@ -12,7 +12,6 @@ from sqlalchemy import URL, Column, Connection, inspect
 from sqlalchemy.engine import Dialect
 
 from . import (
-    _checks,  # noqa: F401  # it adds itself to what Alembic compares
     _differences,
     _enums,
     _options,

@@ -1,7 +1,6 @@
 """Compares the checks of the models with those of the database, by name and text.
 
-A database keeps the text of a check in words of its own. So the text of the model is given to it,
-in a temporary table, and read again.
+A database writes a check in its own way. So it gets that of the model, in a temporary table, too.
 """
 
 import re
@@ -30,10 +29,7 @@ JSON_COLUMNS = text(
 
 
 def name_check(constraint: Any, table: Table) -> str:  # noqa: ANN401
-    """Return the name of a check, and for one without a name the digest of its text.
-
-    For a naming convention: `{"check": name_check, "ck": "ck_%(table_name)s_%(check)s"}`.
-    """
+    """Return a name for a naming convention: that of the check, or the digest of its text."""
     if isinstance(constraint.name, str):
         return constraint.name
     return sha256(str(constraint.sqltext).encode()).hexdigest()[:8]

@@ -89,8 +89,8 @@ def find_problem() -> str | None:
         _revisions.connect(state.engine) as connection,
         EnvironmentContext(config, directory),
     ):
-        heads = _revisions.read_heads(connection, state)
-        if unknown := set(heads) - {script.revision for script in directory.walk_revisions()}:
+        heads = set(_revisions.read_heads(connection, state))
+        if unknown := heads - {script.revision for script in directory.walk_revisions()}:
             return str(UnknownRevision(min(unknown)))
         options = _options.combine(state.migrate.alembic_ctx_kwargs, state, [])
         context.configure(connection=connection, **options)
@@ -109,10 +109,9 @@ def find_edited(upgrade: ops.UpgradeOps) -> str | None:
         column = op.column.name if isinstance(op, ops.AddColumnOp) else ""
         if (column or isinstance(op, ops.CreateTableOp)) and (maker := _find_maker(op, column)):
             return (
-                f"The database doesn't have {op.table_name} {column}, although revision {maker} makes"
-                " it: its file was edited after it had been applied. Undo the edit, and run: flask db"
-                " migrate. In development, you can apply it again instead, which deletes all rows:"
-                " flask db reset"
+                f"The database doesn't have {op.table_name} {column}, which revision {maker} makes: its"
+                " file was edited after it had been applied. Undo the edit, and run: flask db migrate."
+                " In development, you can apply it again, which deletes all rows: flask db reset"
             )
     return None
 

@@ -26,9 +26,8 @@ class AddEnumMembersOp(ops.MigrateOperation):
     """Members that an enum type lacks, and those that only the database has."""
 
     def __init__(self, name: str, statements: list[str], removed: list[str]) -> None:
-        self.name = name
+        self.name, self.removed = name, removed
         self.operations = [ops.ExecuteSQLOp(statement) for statement in statements]
-        self.removed = removed
 
     def reverse(self) -> ops.MigrateOperation:
         return SqlOp("")  # PostgreSQL can't remove a member

@@ -18,15 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
-from . import (
-    _autogenerate,
-    _differences,
-    _mysql_resume,
-    _options,
-    _server,
-    _sqlite,
-    _sqlite_rebuild,  # noqa: F401  # Alembic uses its class from now on
-)
+from . import _autogenerate, _differences, _mysql_resume, _options, _server, _sqlite
 from ._lock import MigrationLocked, is_pooled, migration_lock
 from ._mysql_resume import Progress
 from ._server import DatabaseUnavailable
@@ -54,7 +46,7 @@ def run_environment() -> None:
     gc.freeze()
     try:
         with warnings.catch_warnings():
-            # _sqlite_rebuild keeps what SQLAlchemy and Alembic warn of.
+            # _sqlite keeps what SQLAlchemy and Alembic warn of.
             warnings.filterwarnings("ignore", "Unnamed CHECK|.*expression-based index")
             _run()
     finally:
@@ -166,8 +158,7 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     heads = context.get_context().get_current_heads()
     command = context.get_context().opts["fn"].__name__
     if command != "do_stamp":
-        known = {script.revision for script in context.script.walk_revisions()}
-        if unknown := set(heads) - known:
+        if unknown := set(heads) - {it.revision for it in context.script.walk_revisions()}:
             raise _differences.UnknownRevision(min(unknown))
     if command == "upgrade" and not heads:
         _refuse_existing_tables(connection)

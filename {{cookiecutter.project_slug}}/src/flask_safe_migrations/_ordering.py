@@ -63,16 +63,8 @@ def order(upgrade: ops.OpContainer, *, on_mysql: bool = False) -> None:
     by_table: list[Any] = []
     for key in dict.fromkeys(map(table_of, inner)):
         by_table += sorted((op for op in inner if table_of(op) == key), key=rank)
-    upgrade.ops = [
-        *first,
-        *group(early),
-        *renames,
-        *_parents_first(creates),
-        *group(by_table),
-        *group(late),
-        *(op.reverse() for op in reversed(_parents_first(restored))),
-        *rest,
-    ]
+    upgrade.ops = [*first, *group(early), *renames, *_parents_first(creates), *group(by_table)]
+    upgrade.ops += [*group(late), *reverse(_parents_first(restored)), *rest]
 
 
 def _is_of_table(op: ops.MigrateOperation) -> bool:

@@ -48,12 +48,9 @@ def split(
         query = text("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(:name)")
         if connection and connection.scalar(query, {"name": name}):
             _keep_together(table, upgrade)
-    become_unique = {
-        table_of(table)
-        for table in changed
-        for op in table.ops
-        if isinstance(op, ops.CreateUniqueConstraintOp) or getattr(op, "unique", False)
-    }
+    unique: Any = (ops.CreateUniqueConstraintOp, ops.CreateIndexOp)
+    found = [op for table in changed for op in table.ops if isinstance(op, unique)]
+    become_unique = {table_of(op) for op in found if getattr(op, "unique", True)}
     for enum in [op for op in upgrade.ops if isinstance(op, AddEnumMembersOp)]:
         upgrade.ops.remove(enum)
         before.append((f"members of {enum.name}", [AutocommitOp(*enum.operations)], []))
@@ -197,9 +194,8 @@ def _unique(op: Any) -> Iterator[Step]:  # noqa: ANN401
 
 
 def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
-    """Validate a CHECK first: SET NOT NULL would read the whole table under an exclusive lock.
+    """Validate a CHECK first, without which SET NOT NULL reads the whole table under a lock.
 
-    With a valid CHECK it need not, and that is validated while the table is used:
     https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL
     """
     column = op.modify_name or op.column_name

@@ -28,8 +28,7 @@ class AllowOp(ops.MigrateOperation):
     """A comment in the revision by which `flask db lint` accepts an operation."""
 
     def __init__(self, rule: str, reason: str) -> None:
-        self.rule = rule
-        self.reason = reason
+        self.rule, self.reason = rule, reason
 
     def reverse(self) -> Self:
         return self

@@ -166,7 +166,7 @@ def _describe_narrowing(op: Any, dialect: Dialect) -> str:  # noqa: ANN401
     old, new = (it.compile(dialect=dialect) for it in (op.existing_type, op.modify_type))
     return (
         f"The type of {name} changes from {old} to {new}.\n"
-        "  Danger: the new type doesn't hold every value of the old one, which are cut off or refused.\n"
+        "  Danger: values of the old type that the new one doesn't hold are cut off or refused.\n"
         "  Instead: add a column of the new type, fill it (see flask db backfill --help), use it, and"
         " drop the old one later.\n"
         "  If each value fits, and the table may be locked while it is converted: run the same command"
