@@ -109,8 +109,8 @@ def find_edited(upgrade: ops.UpgradeOps) -> str | None:
         column = op.column.name if isinstance(op, ops.AddColumnOp) else ""
         if (column or isinstance(op, ops.CreateTableOp)) and (maker := _find_maker(op, column)):
             return (
-                f"The database doesn't have {op.table_name} {column}, which revision {maker} makes: its"
-                " file was edited after it had been applied. Undo the edit, and run: flask db migrate."
+                f"The database doesn't have {op.table_name} {column}, although revision {maker} makes"
+                " it: it was edited after it had been applied. Undo the edit, and run: flask db migrate."
                 " In development, you can apply it again, which deletes all rows: flask db reset"
             )
     return None

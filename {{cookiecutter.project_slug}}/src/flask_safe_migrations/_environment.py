@@ -157,9 +157,11 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     context.get_context().on_version_apply_callbacks += (_record_new_database,)
     heads = context.get_context().get_current_heads()
     command = context.get_context().opts["fn"].__name__
-    if command != "do_stamp":
-        if unknown := set(heads) - {it.revision for it in context.script.walk_revisions()}:
-            raise _differences.UnknownRevision(min(unknown))
+    known = (
+        heads if command == "do_stamp" else [it.revision for it in context.script.walk_revisions()]
+    )
+    if unknown := set(heads) - set(known):
+        raise _differences.UnknownRevision(min(unknown))
     if command == "upgrade" and not heads:
         _refuse_existing_tables(connection)
     connection.rollback()  # what was read may be old when the revisions are applied

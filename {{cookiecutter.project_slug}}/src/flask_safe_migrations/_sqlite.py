@@ -45,11 +45,7 @@ def set_up(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
 
 
 def begin(connection: Connection) -> None:
-    """Take the write lock at once.
-
-    SQLite can't turn a transaction that reads into one that writes when another process has
-    written meanwhile: https://sqlite.org/lang_transaction.html
-    """
+    """Take the write lock at once: later, SQLite refuses it if another process has written."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

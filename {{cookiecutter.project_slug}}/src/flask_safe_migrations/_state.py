@@ -39,8 +39,7 @@ class State:
     def tables(self) -> list[Table]:
         """The tables of all models, sorted by name."""
         found = [self.metadata] if isinstance(self.metadata, MetaData) else self.metadata
-        tables = (table for metadata in found for table in metadata.tables.values())
-        return sorted(tables, key=lambda table: table.key)
+        return sorted((it for one in found for it in one.tables.values()), key=lambda it: it.key)
 
     @property
     def other_binds(self) -> list[str]:
@@ -52,8 +51,8 @@ class State:
     @property
     def version_table(self) -> dict[str, Any]:
         """The options by which Alembic finds its table of revisions."""
-        options = self.migrate.alembic_ctx_kwargs.items()
-        return {name: value for name, value in options if name.startswith("version_table")}
+        options = self.migrate.alembic_ctx_kwargs
+        return {name: options[name] for name in options if name.startswith("version_table")}
 
     @property
     def engine(self) -> Engine:
@@ -69,11 +68,10 @@ class State:
 
 
 def get_state() -> State:
-    try:
-        state: State = current_app.extensions["safe_migrations"]
-    except KeyError:
+    state: State | None = current_app.extensions.get("safe_migrations")
+    if state is None:
         raise RuntimeError(
             "This application has no SafeMigrate. Call SafeMigrate(app, db), or"
             " migrate.init_app(app, db), where the application is created."
-        ) from None
+        )
     return state
