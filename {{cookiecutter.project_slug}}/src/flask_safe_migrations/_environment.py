@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from logging.config import fileConfig
 from typing import Any
 
@@ -14,11 +14,11 @@ from alembic import context
 from alembic.runtime.migration import MigrationInfo
 from alembic.util import CommandError, to_tuple
 from flask import current_app
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, create_engine, event, inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
-from . import _autogenerate, _differences, _mysql_resume, _options, _server, _sqlite
+from . import _autogenerate, _differences, _mysql_resume, _options, _revisions, _server, _sqlite
 from ._lock import MigrationLocked, is_pooled, migration_lock
 from ._mysql_resume import Progress
 from ._server import DatabaseUnavailable
@@ -71,7 +71,7 @@ def _run() -> None:
             with context.begin_transaction():
                 context.run_migrations()
         elif given := context.config.attributes.get("connection"):  # by a test
-            with given.connect() if isinstance(given, Engine) else nullcontext(given) as connection:
+            with _revisions.connect(given) as connection:
                 _run_on(connection, options)
         else:
             limit = get_seconds("MIGRATION_WAIT")

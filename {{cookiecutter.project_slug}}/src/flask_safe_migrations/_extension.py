@@ -50,12 +50,16 @@ class SafeMigrate(Migrate):
         self,
         app: Flask | None = None,
         db: Any = None,  # noqa: ANN401  # anything with metadata and engine
-        *args: Any,  # noqa: ANN401
+        directory: str | Path = "migrations",
+        command: str = "db",
+        compare_type: bool = True,
+        render_as_batch: bool = True,
+        *,
         seed: Seed | None = None,
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401  # of Alembic's EnvironmentContext.configure
     ) -> None:
         self.seed = seed
-        super().__init__(app, db, *args, **kwargs)
+        super().__init__(app, db, str(directory), command, compare_type, render_as_batch, **kwargs)
         self.configure(_use_own_templates)
 
     def init_app(self, app: Flask, *args: Any, seed: Seed | None = None, **kwargs: Any) -> None:  # noqa: ANN401

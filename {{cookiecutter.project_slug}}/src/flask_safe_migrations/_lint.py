@@ -65,11 +65,15 @@ def lint(wanted: Sequence[str] = ()) -> list[str]:
     scripts = [it for it in chosen or [*directory.walk_revisions()][::-1] if it]
     scripts = [script for script in scripts if not script.is_merge_point]
     on_postgresql = state.url.get_backend_name() == "postgresql"
-    rules = ["all-rows"] if on_postgresql else [*RULES]  # squawk has rules for all but this
+    rules = {"all-rows": RULES["all-rows"]} if on_postgresql else RULES  # squawk has the others
     texts, found = {}, {}
     for script in scripts:
-        texts[script.revision], unreadable = _write(script, state.url)
-        found[script.revision] = [*unreadable, *_apply_rules(texts[script.revision], rules)]
+        text, found[script.revision] = _write(script, state.url)
+        texts[script.revision] = text
+        statements = [" ".join(it.split()) for it in re.split(r";\s*$", text, flags=re.MULTILINE)]
+        for rule, (pattern, reason) in rules.items():
+            if any(re.search(pattern, statement, re.IGNORECASE) for statement in statements):
+                found[script.revision].append((rule, reason))
     for name, rule, reason in _run_squawk(texts) if on_postgresql else ():
         found[name].append((rule, reason))
     return [text for script in scripts for text in _describe(script, found[script.revision])]
@@ -106,14 +110,6 @@ def _write(script: Script, url: URL) -> tuple[str, list[Finding]]:
         except Exception as error:
             unreadable = [("unreadable", f"{UNREADABLE} {type(error).__name__}: {error}")]
     return text.getvalue(), unreadable
-
-
-def _apply_rules(text: str, rules: Iterable[str]) -> Iterator[Finding]:
-    statements = [" ".join(statement.split()) for statement in re.split(r";\s*$", text, flags=re.M)]
-    for rule in rules:
-        pattern, reason = RULES[rule]
-        if any(re.search(pattern, statement, re.IGNORECASE) for statement in statements):
-            yield rule, reason
 
 
 def _run_squawk(texts: Mapping[str, str]) -> list[tuple[str, str, str]]:

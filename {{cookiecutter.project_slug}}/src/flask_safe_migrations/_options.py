@@ -38,8 +38,12 @@ def combine(given: Mapping[str, Any], state: State, arguments: list[str]) -> dic
         if process:
             process(context, revision, directives)
         if is_requested:
-            done = [_process(context, script, before) for script in directives]
-            directives[:] = [script for scripts in done for script in scripts]
+            for script in directives[:]:
+                undo = script.downgrade_ops.ops if script.downgrade_ops else []
+                directives.remove(script)
+                directives += (scripts := _autogenerate.process_script(context, script))
+                if scripts and (base := scripts[0].downgrade_ops):  # what was added is done last
+                    base.ops += [op for op in undo if op not in before and op not in base.ops]
 
     def render_both(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
         found: str | Literal[False] = render(kind, item, context) if render else False
@@ -62,16 +66,3 @@ def is_included(context: MigrationContext, item: Table | Index) -> bool:
     include = context.opts.get("include_object")
     kind = "table" if isinstance(item, Table) else "index"
     return not include or bool(include(item, item.name, kind, False, None))
-
-
-def _process(
-    context: MigrationContext, script: ops.MigrationScript, before: list[ops.MigrateOperation]
-) -> list[ops.MigrationScript]:
-    """Make revisions of the script. What the application has added to the downgrade is done last."""
-    undo = (
-        [op for op in script.downgrade_ops.ops if op not in before] if script.downgrade_ops else []
-    )
-    scripts = _autogenerate.process_script(context, script)
-    if scripts and (base := scripts[0].downgrade_ops):
-        base.ops += [op for op in undo if op not in base.ops]
-    return scripts

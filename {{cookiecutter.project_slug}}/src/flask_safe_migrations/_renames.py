@@ -68,9 +68,7 @@ def _is_add(op: Any, drop: Any, new: str) -> bool:  # noqa: ANN401
     return isinstance(op, ops.CreateTableOp) and table_of(op) == (drop.schema, new)
 
 
-def _rename_column(
-    drop: ops.DropColumnOp, add: ops.AddColumnOp, context: MigrationContext
-) -> list[ops.MigrateOperation]:
+def _rename_column(drop: Any, add: Any, context: MigrationContext) -> list[ops.MigrateOperation]:  # noqa: ANN401
     before, after = drop.to_column(), add.column
     rename = RenameColumnOp(add.table_name, before.name, schema=add.schema, modify_name=after.name)
     rename.existing_type, rename.existing_nullable = before.type, before.nullable

@@ -2,8 +2,8 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,14 +46,9 @@ def unknown_tables() -> list[str]:
         return sorted(set(inspect(connection).get_table_names()) - known)
 
 
-@contextmanager
-def connect(engine: Engine | Connection) -> Iterator[Connection]:
+def connect(engine: Engine | Connection) -> AbstractContextManager[Connection]:
     """Connect; a test may have put a connection in the place of the engine."""
-    if isinstance(engine, Connection):
-        yield engine
-    else:
-        with engine.connect() as connection:
-            yield connection
+    return nullcontext(engine) if isinstance(engine, Connection) else engine.connect()
 
 
 def read_heads(connection: Connection, state: State) -> tuple[str, ...]:
