@@ -148,7 +148,9 @@ def test_a_passkey_replaces_the_password(site: Site, browsing: Browsing) -> None
     account(page, "Passkeys")
     page.get_by_label("Nickname").fill("phone")
     page.get_by_role("button", name="Add a passkey").click()
-    expect(page.get_by_role("main").get_by_role("listitem")).to_contain_text("phone, instead of the password")
+    expect(page.get_by_role("main").get_by_role("listitem")).to_contain_text(
+        "phone, instead of the password"
+    )
 
     log_out(page)
     page.get_by_role("link", name="Log in").click()

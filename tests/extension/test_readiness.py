@@ -155,11 +155,12 @@ def test_a_check_that_is_held_up_is_the_only_one(
 ) -> None:
     over, entered = threading.Event(), []
 
-    def hang(connection: object) -> bool:
+    def hang(connection: object, state: object) -> tuple[str, ...]:
         entered.append(connection)
-        return over.wait(10)
+        over.wait(10)
+        return ()
 
-    monkeypatch.setattr("flask_safe_migrations._readiness._is_read_only", hang)
+    monkeypatch.setattr("flask_safe_migrations._readiness.read_heads", hang)
 
     assert [ask(site, 0.05).reason for _ in range(3)] == [UNANSWERED] * 3
     assert len(entered) == 1

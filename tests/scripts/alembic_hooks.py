@@ -3,7 +3,7 @@
 from typing import Any
 
 import flask_safe_migrations._environment  # noqa: F401  # which registers them
-from flask_safe_migrations._sqlite_rebuild import SQLite
+from flask_safe_migrations._sqlite import SQLite
 from sqlalchemy import Connection
 
 

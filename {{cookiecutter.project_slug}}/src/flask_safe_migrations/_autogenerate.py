@@ -1,10 +1,8 @@
 """Decides what `flask db migrate` writes, and what it refuses to write."""
 
-from __future__ import annotations
-
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from alembic import context
@@ -15,7 +13,6 @@ from sqlalchemy import URL, Column, Connection, inspect
 from sqlalchemy.engine import Dialect
 
 from . import (
-    _checks,  # noqa: F401  # it adds itself to what Alembic compares
     _differences,
     _enums,
     _options,
@@ -65,7 +62,14 @@ def is_first_revision() -> bool:
 def fill_first_revision(migration_context: MigrationContext, script: ops.MigrationScript) -> None:
     """Have the first revision create the models. With a connection, Alembic has seen to that."""
     if migration_context.connection is None:
-        script.upgrade_ops = ops.UpgradeOps(list(_create_operations(migration_context)))
+        created: list[Any] = []
+        for table in get_state().tables:
+            if _options.is_included(migration_context, table):
+                indexes = sorted(table.indexes, key=lambda index: str(index.name))
+                indexes = [it for it in indexes if _options.is_included(migration_context, it)]
+                created += [ops.CreateTableOp.from_table(table)]
+                created += map(ops.CreateIndexOp.from_index, indexes)
+        script.upgrade_ops = ops.UpgradeOps(created)
     elif script.upgrade_ops:
         found = _ordering.flatten(script.upgrade_ops)
         # What a plugin would drop was there before.
@@ -75,11 +79,7 @@ def fill_first_revision(migration_context: MigrationContext, script: ops.Migrati
 def process_script(
     migration_context: MigrationContext, script: ops.MigrationScript
 ) -> list[ops.MigrationScript]:
-    """Turn what Alembic has found into revisions that are safe, or refuse.
-
-    Raises:
-        CommandError: They are dangerous.
-    """
+    """Turn what Alembic has found into revisions that are safe, or refuse."""
     for path in find_unimported_models():
         log.warning(
             "%s has a model that nothing imports, so that no revision holds it. Import its module"
@@ -90,9 +90,7 @@ def process_script(
         raise CommandError(_safety_checks.NO_MODELS)
     upgrade = script.upgrade_ops
     if upgrade is None or upgrade.is_empty():
-        log.info(
-            "No changes: the models and the database agree. (A model counts once it is imported.)"
-        )
+        log.info("No changes: the models and the database agree. (Only imported models count.)")
         return []
     scripts = [script]
     dialect = migration_context.dialect
@@ -109,7 +107,7 @@ def process_script(
     if dialect.name == "postgresql" and not is_first_revision():
         scripts = _postgresql_online.split(script, upgrade, migration_context.connection)
     else:
-        script.downgrade_ops = upgrade.reverse()
+        script.downgrade_ops = ops.DowngradeOps(_ordering.reverse(upgrade.ops))
     for written in scripts:
         for operations in (written.upgrade_ops, written.downgrade_ops):
             _ordering.drop_redundant(operations)  # type: ignore[arg-type]  # there are both
@@ -146,12 +144,3 @@ def _make_generic(operations: ops.OpContainer, dialect: Dialect) -> None:
 
 def is_requested() -> bool:
     return bool(getattr(context.config.cmd_opts, "autogenerate", False))
-
-
-def _create_operations(migration_context: MigrationContext) -> Iterable[ops.MigrateOperation]:
-    for table in get_state().tables:
-        if _options.is_included(migration_context, table):
-            yield ops.CreateTableOp.from_table(table)
-            for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                if _options.is_included(migration_context, index):
-                    yield ops.CreateIndexOp.from_index(index)

@@ -1,7 +1,5 @@
 """Fills a column of a large table in small transactions: `flask db backfill`."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,21 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from . import _environment, _server
 
 
-def backfill(name: str, value: str, where: str | None, size: int) -> Iterator[tuple[int, int]]:
-    """Set a column where it has no value, and yield how many rows are done, and of how many.
-
-    Each batch is committed. The rows themselves say what is left, so it can be stopped and run
-    again at any time.
-
-    Args:
-        name: The column, as `table.column` or `schema.table.column`.
-        value: An expression in SQL, which may use the other columns of the row.
-        where: The rows in SQL, in place of those where the column is NULL.
-        size: Rows that are locked at a time.
-
-    Raises:
-        alembic.util.CommandError: There is no such column, or the database refuses.
-    """
+def backfill(name: str, value: str, where: str | None, size: int) -> Iterator[int]:
+    """Set a column where it has no value, commit each batch, and yield how many rows are done."""
     try:
         with _environment.connect() as connection:
             if connection.dialect.name == "sqlite":  # which checks values of foreign keys then
@@ -46,8 +31,8 @@ def _find_column(connection: sa.Connection, name: str) -> sa.Column[Any]:
     path, _, column = name.rpartition(".")
     schema, _, table = path.rpartition(".")
     if not table or not sa.inspect(connection).has_table(table, schema or None):
-        example = 'flask db backfill note.rank "0"'
-        raise CommandError(f"There is no table {path!r}. An example: {example}")
+        example = 'An example: flask db backfill note.rank "0"'
+        raise CommandError(f"There is no table {path!r}. {example}")
     found = sa.Table(table, sa.MetaData(), schema=schema or None, autoload_with=connection)
     if column not in found.c:
         raise CommandError(f"Table {path} has no column {column}: {', '.join(found.c.keys())}.")
@@ -58,26 +43,22 @@ def _find_column(connection: sa.Connection, name: str) -> sa.Column[Any]:
 
 def _fill(
     connection: sa.Connection, column: sa.Column[Any], value: str, where: str | None, size: int
-) -> Iterator[tuple[int, int]]:
+) -> Iterator[int]:
     """Go through the primary key once. A batch that meets a locked row is tried again."""
     rows = sa.literal_column(f"({where})") if where else column.is_(None)
     key = tuple(column.table.primary_key.columns)
-    total = connection.scalar(sa.select(sa.func.count()).select_from(column.table).where(rows)) or 0
-    connection.rollback()
     batch = sa.select(*key).where(rows).order_by(*key).limit(size)
     fill = sa.update(column.table).values({column: sa.literal_column(f"({value})")}).where(rows)
     done, start, deadline = 0, sa.and_(True), 0.0
-    yield done, total
     while True:
         deadline = deadline or time.monotonic() + _environment.get_seconds("MIGRATION_LOCK_TIMEOUT")
         try:
             if not (found := connection.execute(batch.where(start)).all()):
-                return
+                break
             last = tuple(found[-1])
-            end = sa.and_(
-                key[0] <= last[0], sa.tuple_(*key) <= last
-            )  # MySQL has an index for the first
-            filled = connection.execute(fill.where(start, end)).rowcount
+            # MySQL uses its index for the first condition only.
+            end = sa.and_(key[0] <= last[0], sa.tuple_(*key) <= last)
+            done += connection.execute(fill.where(start, end)).rowcount
             connection.commit()
         except DBAPIError as error:
             connection.rollback()
@@ -85,10 +66,6 @@ def _fill(
                 raise
             time.sleep(_environment.LOCK_PAUSE)
             continue
-        done, start, deadline = (
-            done + filled,
-            sa.and_(key[0] >= last[0], sa.tuple_(*key) > last),
-            0.0,
-        )
-        yield done, total
+        start, deadline = sa.and_(key[0] >= last[0], sa.tuple_(*key) > last), 0.0
+        yield done
         time.sleep(float(current_app.config["MIGRATION_BATCH_PAUSE"]))

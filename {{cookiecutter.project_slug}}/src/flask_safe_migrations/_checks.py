@@ -1,10 +1,7 @@
 """Compares the checks of the models with those of the database, by name and text.
 
-A database keeps the text of a check in words of its own. So the text of the model is given to it,
-in a temporary table, and read again.
+A database writes a check in its own way. So it gets that of the model, in a temporary table, too.
 """
-
-from __future__ import annotations
 
 import re
 from hashlib import sha256
@@ -32,33 +29,22 @@ JSON_COLUMNS = text(
 
 
 def name_check(constraint: Any, table: Table) -> str:  # noqa: ANN401
-    """Return the name of a check, and for one without a name the digest of its text.
-
-    For a naming convention: `{"check": name_check, "ck": "ck_%(table_name)s_%(check)s"}`.
-    """
+    """Return a name for a naming convention: that of the check, or the digest of its text."""
     if isinstance(constraint.name, str):
         return constraint.name
     return sha256(str(constraint.sqltext).encode()).hexdigest()[:8]
 
 
 @comparators.dispatch_for("table")
-def compare_checks(
-    context: AutogenContext,
-    modify: ops.ModifyTableOps,
-    schema: str | None,
-    name: str,
-    found: Table | None,
-    model: Table | None,
-) -> PriorityDispatchResult:
-    """Add what differs to the operations on the table."""
+def compare_checks(context: AutogenContext, *compared: Any) -> PriorityDispatchResult:  # noqa: ANN401
+    modify, schema, name, found, model = compared
     chosen = context.opts.get("autogenerate_plugins") or ()
     if found is None or context.connection is None or any(map(PLUGIN.fullmatch, chosen)):
         return PriorityDispatchResult.CONTINUE
     before = _read_checks(context.connection, name, schema)
     if getattr(context.dialect, "is_mariadb", False):
-        for (column,) in context.connection.execute(
-            JSON_COLUMNS, {"table": name, "schema": schema}
-        ):
+        place = {"table": name, "schema": schema}
+        for (column,) in context.connection.execute(JSON_COLUMNS, place):
             before.pop(column, None)
             found.c[column].type = JSON()  # where the column is dropped, it comes back as that
     if model is None:  # the table comes back with its checks

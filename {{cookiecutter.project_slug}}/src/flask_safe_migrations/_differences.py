@@ -1,7 +1,5 @@
 """Explains how the models, the revisions and the database differ, and which command helps."""
 
-from __future__ import annotations
-
 import logging
 import re
 import warnings
@@ -19,7 +17,7 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import MultipleHeads, RangeNotAncestorError, RevisionError
 from alembic.util import CommandError
 
-from . import _ordering, _revisions, _server
+from . import _options, _ordering, _revisions, _server
 from ._state import get_state
 
 log = logging.getLogger("alembic.env")
@@ -73,20 +71,15 @@ def _explain(error: CommandError, command: str, heads: tuple[str, ...]) -> str |
         return None
     if command == "upgrade":
         return f"Pending revisions: {len(pending)}. To apply all of them, run: flask db upgrade"
-    applied = sum(1 for _ in context.script.iterate_revisions(heads, "base"))
-    there = f"Applied revisions in {describe_database()}: {applied}."
-    return f"Nothing was undone. {there} To undo all of them, run: flask db downgrade base"
+    applied = len([*context.script.iterate_revisions(heads, "base")])
+    return (
+        f"Nothing was undone. Applied revisions in {describe_database()}: {applied}. To undo all of"
+        " them, run: flask db downgrade base"
+    )
 
 
 def find_problem() -> str | None:
-    """Return how the models and the database differ, and which command helps, or None.
-
-    Raises:
-        alembic.util.CommandError: The files of the revisions contradict each other.
-        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
-    """
-    from . import _options
-
+    """Return how the models and the database differ, and which command helps, or None."""
     state = get_state()
     config: Any = state.migrate.get_config()
     directory = ScriptDirectory.from_config(config)
@@ -96,8 +89,8 @@ def find_problem() -> str | None:
         _revisions.connect(state.engine) as connection,
         EnvironmentContext(config, directory),
     ):
-        heads = _revisions.read_heads(connection, state)
-        if unknown := set(heads) - {script.revision for script in directory.walk_revisions()}:
+        heads = set(_revisions.read_heads(connection, state))
+        if unknown := heads - {script.revision for script in directory.walk_revisions()}:
             return str(UnknownRevision(min(unknown)))
         options = _options.combine(state.migrate.alembic_ctx_kwargs, state, [])
         context.configure(connection=connection, **options)
@@ -113,32 +106,25 @@ def find_problem() -> str | None:
 def find_edited(upgrade: ops.UpgradeOps) -> str | None:
     """Return which revision, according to its file, has made already what the next one would."""
     for op in _ordering.flatten(upgrade):
-        if not isinstance(op, ops.CreateTableOp | ops.AddColumnOp):
-            continue
-        table, column = op.table_name, op.column.name if isinstance(op, ops.AddColumnOp) else ""
-        if revision := _find_maker(table, column, op.schema):
+        column = op.column.name if isinstance(op, ops.AddColumnOp) else ""
+        if (column or isinstance(op, ops.CreateTableOp)) and (maker := _find_maker(op, column)):
             return (
-                f"The database doesn't have {table} {column}, although revision {revision} makes it:"
-                " its file was edited after it had been applied. Undo the edit, and run: flask db"
-                " migrate. In development, you can apply it again instead, which deletes all rows:"
-                " flask db reset"
+                f"The database doesn't have {op.table_name} {column}, although revision {maker} makes"
+                " it: it was edited after it had been applied. Undo the edit, and run: flask db migrate."
+                " In development, you can apply it again, which deletes all rows: flask db reset"
             )
     return None
 
 
-def _find_maker(table: str, column: str, schema: str | None) -> str | None:
-    """Return the revision that makes the table, or its column, unless a later one undoes it."""
-    name = rf"""["']{re.escape(column)}["']"""
-    makes = rf"Column\(\s*{name}" if column else r"op\.create_table\("
-    undoes = r"op\.(drop|rename)_table\("
-    undoes += rf"|drop_column\([^)]*{name}|{name}[^)]*new_column_name" if column else ""
+def _find_maker(op: Any, column: str) -> str | None:  # noqa: ANN401
+    """Return the revision whose call is the last one on the table or its column, if it makes it."""
+    makes = rf"""Column\(\s*["']{re.escape(column)}["']""" if column else r"op\.create_table\("
     for script in ScriptDirectory(str(get_state().directory)).walk_revisions():  # newest first
         text = Path(script.path).read_text(encoding="utf-8").partition("def downgrade")[0]
         for call in reversed(re.split(r"^    (?=op\.|with op\.)", text, flags=re.MULTILINE)[1:]):
             schemas = re.findall(r"""\bschema=["'](.+?)["']""", call) or [None]
-            if re.findall(r"""["'](.+?)["']""", call)[:1] == [table] and schema in schemas:
-                if re.search(undoes, call):
-                    return None
-                if re.search(makes, call):
-                    return script.revision
+            names = re.findall(r"""["'](.+?)["']""", call)
+            is_last = re.match(r"op\.(create|drop|rename)_table\(", call) or column in names
+            if names[:1] == [op.table_name] and op.schema in schemas and is_last:
+                return script.revision if re.search(makes, call) else None
     return None

@@ -3,8 +3,6 @@
 https://www.postgresql.org/docs/current/sql-altertype.html
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -16,8 +14,8 @@ from alembic.util import PriorityDispatchResult
 from sqlalchemy import ARRAY, Connection, Enum, TypeDecorator, inspect
 from sqlalchemy.dialects.postgresql import dialect
 
-from ._operations import SqlOp
 from ._ordering import flatten
+from ._rendering import SqlOp
 
 DIALECT: Any = dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # leaves a % as it is
 PLUGIN = "alembic_postgresql_enum"  # where it is imported, it does all of this
@@ -28,9 +26,8 @@ class AddEnumMembersOp(ops.MigrateOperation):
     """Members that an enum type lacks, and those that only the database has."""
 
     def __init__(self, name: str, statements: list[str], removed: list[str]) -> None:
-        self.name = name
+        self.name, self.removed = name, removed
         self.operations = [ops.ExecuteSQLOp(statement) for statement in statements]
-        self.removed = removed
 
     def reverse(self) -> ops.MigrateOperation:
         return SqlOp("")  # PostgreSQL can't remove a member
@@ -44,7 +41,6 @@ class AddEnumMembersOp(ops.MigrateOperation):
 def compare_members(
     context: AutogenContext, upgrade: ops.UpgradeOps, schemas: Iterable[str | None]
 ) -> PriorityDispatchResult:
-    """Add the members that differ to the operations."""
     if context.connection is None:
         return PriorityDispatchResult.CONTINUE
     found = _read_enums(context.connection)
@@ -67,10 +63,7 @@ def compare_members(
 
 
 def create_types(upgrade: ops.UpgradeOps, connection: Connection | None) -> None:
-    """Create the types of new columns first, and drop them where the upgrade is undone.
-
-    Alembic creates them with a table, but not with a column, and drops none.
-    """
+    """Create and drop the types of new columns. Alembic creates those of new tables, and drops none."""
     found = _read_enums(connection) if connection else {}
     with_tables, others = [], []
     for op in flatten(upgrade):

@@ -1,9 +1,4 @@
-"""Runs the Alembic command that is under way: connects, locks, limits, and applies the revisions.
-
-https://alembic.sqlalchemy.org/en/latest/tutorial.html#the-migration-environment
-"""
-
-from __future__ import annotations
+"""Runs the Alembic command that is under way: connects, locks, limits, and applies the revisions."""
 
 import gc
 import logging
@@ -11,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from logging.config import fileConfig
 from typing import Any
 
@@ -19,40 +14,31 @@ from alembic import context
 from alembic.runtime.migration import MigrationInfo
 from alembic.util import CommandError, to_tuple
 from flask import current_app
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, create_engine, event, inspect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
-from . import (
-    _autogenerate,
-    _differences,
-    _mysql_resume,
-    _options,
-    _server,
-    _sqlite,
-    _sqlite_rebuild,  # noqa: F401  # Alembic uses its class from now on
-)
+from . import _autogenerate, _differences, _mysql_resume, _options, _revisions, _server, _sqlite
 from ._lock import MigrationLocked, is_pooled, migration_lock
 from ._mysql_resume import Progress
 from ._server import DatabaseUnavailable
 from ._state import get_state
 
 # Seconds that one attempt to lock a table lasts, and that pass until the next.
-LOCK_ATTEMPT = 1
+LOCK_ATTEMPT = 1  # so short, for a statement that waits blocks all that come after it
 LOCK_PAUSE = 1
 MAX_WAIT = 2**31 - 1  # milliseconds, of SQLite
+# https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+INVALID_INDEX = (
+    "Index %s of table %s is invalid: a CREATE INDEX CONCURRENTLY was interrupted. It slows writes"
+    " and serves no query. Run in psql: DROP INDEX CONCURRENTLY %s; then create it again."
+)
 
 log = logging.getLogger("alembic.env")
 
 
 def run_environment() -> None:
-    """Run the Alembic command that is under way, on the application's database.
-
-    `migrations/env.py` calls it.
-
-    Raises:
-        alembic.util.CommandError: It failed, or was refused because it is dangerous.
-    """
+    """Run the Alembic command that is under way, on the application's database: for `env.py`."""
     config = context.config
     if config.config_file_name and config.file_config.has_section("loggers"):
         fileConfig(config.config_file_name, disable_existing_loggers=False)
@@ -60,7 +46,7 @@ def run_environment() -> None:
     gc.freeze()
     try:
         with warnings.catch_warnings():
-            # _sqlite_rebuild keeps what SQLAlchemy and Alembic warn of.
+            # _sqlite keeps what SQLAlchemy and Alembic warn of.
             warnings.filterwarnings("ignore", "Unnamed CHECK|.*expression-based index")
             _run()
     finally:
@@ -73,7 +59,11 @@ def _run() -> None:
     options = _options.combine(given, state, context.get_x_argument(as_dictionary=False))
     try:
         if _autogenerate.is_first_revision() and _autogenerate.is_requested():
-            _make_first_revision(options)
+            try:
+                with connect() as connection:
+                    _autogenerate.make_first_revision(options, connection=connection)
+            except DatabaseUnavailable:
+                _autogenerate.make_first_revision(options, url=state.url)
         elif context.is_offline_mode():
             dialect_opts = {"paramstyle": "named"} | options.get("dialect_opts", {})
             offline = {"url": state.url, "literal_binds": True, "dialect_opts": dialect_opts}
@@ -81,7 +71,7 @@ def _run() -> None:
             with context.begin_transaction():
                 context.run_migrations()
         elif given := context.config.attributes.get("connection"):  # by a test
-            with given.connect() if isinstance(given, Engine) else nullcontext(given) as connection:
+            with _revisions.connect(given) as connection:
                 _run_on(connection, options)
         else:
             limit = get_seconds("MIGRATION_WAIT")
@@ -90,18 +80,11 @@ def _run() -> None:
     except (DatabaseUnavailable, MigrationLocked) as error:
         raise CommandError(str(error)) from error
     except DBAPIError as error:
-        message = f"{_server.get_reason(error)}."
-        if error.statement:
-            message += f"\nThe statement was: {' '.join(error.statement.split())}"
-        raise CommandError(message) from error
-
-
-def _make_first_revision(options: dict[str, Any]) -> None:
-    try:
-        with connect() as connection:
-            _autogenerate.make_first_revision(options, connection=connection)
-    except DatabaseUnavailable:
-        _autogenerate.make_first_revision(options, url=get_state().url)
+        statement = " ".join((error.statement or "").split())
+        said = f"{_server.get_reason(error)}." + f"\nThe statement was: {statement}" * bool(
+            statement
+        )
+        raise CommandError(said) from error
 
 
 def get_seconds(setting: str) -> float:
@@ -111,11 +94,7 @@ def get_seconds(setting: str) -> float:
 
 @contextmanager
 def connect() -> Iterator[Connection]:
-    """Connect by an engine of its own, so that no other connection inherits the settings.
-
-    Raises:
-        DatabaseUnavailable: The database can't be reached.
-    """
+    """Connect by an engine of its own, so that no other connection inherits the settings."""
     state = get_state()
     if _server.is_in_memory(state.url):
         engine = state.engine
@@ -148,19 +127,13 @@ def _get_limits(dialect: Dialect) -> list[str]:
     name = dialect.name
     statement = float(current_app.config["MIGRATION_STATEMENT_TIMEOUT"])  # 0 is none there, too
     if name == "postgresql":
-        return [
-            f"SET lock_timeout = {LOCK_ATTEMPT * 1000}",
-            f"SET statement_timeout = {int(statement * 1000)}",
-        ]
+        limit = f"SET statement_timeout = {int(statement * 1000)}"
+        return [f"SET lock_timeout = {LOCK_ATTEMPT * 1000}", limit]
     if name in ("mysql", "mariadb"):
-        return [
-            f"SET SESSION lock_wait_timeout = {LOCK_ATTEMPT}",
-            f"SET SESSION innodb_lock_wait_timeout = {LOCK_ATTEMPT}",
-        ] + (
-            [f"SET SESSION max_statement_time = {statement}"]
-            if getattr(dialect, "is_mariadb", False)
-            else []
-        )
+        settings = ["lock_wait_timeout", "innodb_lock_wait_timeout"]
+        limits = [f"SET SESSION {setting} = {LOCK_ATTEMPT}" for setting in settings]
+        is_mariadb = getattr(dialect, "is_mariadb", False)
+        return limits + [f"SET SESSION max_statement_time = {statement}"] * is_mariadb
     if name == "sqlite":
         return [
             f"PRAGMA busy_timeout={int(min(get_seconds('MIGRATION_WAIT') * 1000, MAX_WAIT))}",
@@ -184,17 +157,18 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     context.get_context().on_version_apply_callbacks += (_record_new_database,)
     heads = context.get_context().get_current_heads()
     command = context.get_context().opts["fn"].__name__
-    if command != "do_stamp":
-        known = {script.revision for script in context.script.walk_revisions()}
-        if unknown := set(heads) - known:
-            raise _differences.UnknownRevision(min(unknown))
+    known = (
+        heads if command == "do_stamp" else [it.revision for it in context.script.walk_revisions()]
+    )
+    if unknown := set(heads) - set(known):
+        raise _differences.UnknownRevision(min(unknown))
     if command == "upgrade" and not heads:
         _refuse_existing_tables(connection)
     connection.rollback()  # what was read may be old when the revisions are applied
 
     with _differences.explained(command, heads):
         if on_sqlite:
-            _run_on_sqlite(savepoint)
+            savepoint.run()
         elif command in ("upgrade", "downgrade"):
             _run_on_server(connection, command, heads)
         else:
@@ -208,29 +182,10 @@ def _record_new_database(step: MigrationInfo, **arguments: object) -> None:
         context.config.attributes["is_new_database"] = True
 
 
-def _run_on_sqlite(savepoint: _sqlite.Savepoint) -> None:
-    """Apply the revisions. One that fails leaves nothing behind, and those before it are kept."""
-    failure: Exception | None = None
-    with context.begin_transaction():
-        savepoint.begin()
-        try:
-            context.run_migrations()
-        except Exception as error:
-            savepoint.undo()
-            failure = error
-    if failure:
-        raise failure
-
-
 def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...]) -> None:
-    """Apply the revisions, each in its transaction, and retry where one waits for a lock.
-
-    A statement that waits for a table blocks all that come after it. So each attempt is short.
-    """
-    progress: Progress | None = None
-    if connection.dialect.name in ("mysql", "mariadb"):
-        progress = Progress(connection, command, heads)
-        context.get_context().on_version_apply_callbacks += (progress.begin_revision,)
+    """Apply the revisions, each in its transaction, and retry where one waits for a lock."""
+    progress = Progress(connection, command, heads)
+    context.get_context().on_version_apply_callbacks += (progress.begin_revision,)
     deadline = time.monotonic() + get_seconds("MIGRATION_LOCK_TIMEOUT")
     while True:
         try:
@@ -239,40 +194,20 @@ def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...])
             break
         except Exception as error:
             connection.rollback()
-            if progress and progress.was_done_before(error):
+            if progress.was_done_before(error):
                 continue
             if not _server.is_temporary(error) or time.monotonic() > deadline:
-                if progress:
-                    progress.fail()
+                progress.fail()
                 raise
-            if progress:
-                progress.retry()
+            progress.retry()
             log.info("Waiting for a lock, then trying again.")
             time.sleep(LOCK_PAUSE)
-    if progress:
-        progress.finish()
+    progress.finish()
     if connection.dialect.name == "postgresql":
-        _report_invalid_indexes(connection)
-
-
-def _report_invalid_indexes(connection: Connection) -> None:
-    """Warn of an index that an interrupted CREATE INDEX CONCURRENTLY has left.
-
-    https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
-    """
-    found = connection.exec_driver_sql(
-        "SELECT indexrelid::regclass, indrelid::regclass FROM pg_index WHERE NOT indisvalid"
-    ).all()
-    connection.rollback()
-    for index, table in found:
-        log.warning(
-            "Index %s of table %s is invalid: a CREATE INDEX CONCURRENTLY was interrupted. It slows"
-            " writes and serves no query. Run in psql: DROP INDEX CONCURRENTLY %s; then create it"
-            " again.",
-            index,
-            table,
-            index,
-        )
+        query = "SELECT indexrelid::regclass, indrelid::regclass FROM pg_index WHERE NOT indisvalid"
+        for index, table in connection.exec_driver_sql(query).all():
+            log.warning(INVALID_INDEX, index, table, index)
+        connection.rollback()
 
 
 def _refuse_existing_tables(connection: Connection) -> None:
@@ -280,13 +215,8 @@ def _refuse_existing_tables(connection: Connection) -> None:
     inspector, state = inspect(connection), get_state()
     if inspector.has_table(_mysql_resume.TABLE):
         return  # an interrupted upgrade has made them
-    migration_context = context.get_context()
-    tables = [it for it in state.tables if _options.is_included(migration_context, it)]
-    schemas = {it.schema for it in tables}
-    found = {
-        it: inspector.get_table_names(it) for it in schemas if not it or inspector.has_schema(it)
-    }
-    if existing := [it.key for it in tables if it.name in found.get(it.schema, ())]:
+    tables = [it for it in state.tables if _options.is_included(context.get_context(), it)]
+    if existing := [it.key for it in tables if inspector.has_table(it.name, it.schema)]:
         raise CommandError(
             f"The database {_server.describe_database(state.url)} already has tables of the same"
             f" names, which no revision of this project has made: {', '.join(existing)}. Nothing"

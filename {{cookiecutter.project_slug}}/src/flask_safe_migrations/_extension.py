@@ -1,10 +1,8 @@
 """Connects an application to safe migrations: `SafeMigrate`."""
 
-from __future__ import annotations
-
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import click
 from flask import Flask
 from flask_migrate import Config, Migrate
 
-from . import _pending_page, cli  # noqa: F401  # cli adds its commands to those of Flask-Migrate
+from . import _pending_page, _revisions, cli  # noqa: F401  # cli adds commands to Flask-Migrate's
 from ._state import State, get_state
 from ._stock_environment import has_stock_environment, is_foreign_environment
 
@@ -21,6 +19,12 @@ PACKAGE = Path(__file__).parent
 INIT_TEMPLATES = PACKAGE / "init"  # what `flask db init` copies
 INIT_HOOKS = "imports, format"  # of ruff, where it is installed
 ENVIRONMENT = PACKAGE / "environment"  # runs in place of a stock env.py
+Seed = Callable[[], object]
+FOREIGN_ENVIRONMENT = (
+    "%s does without SafeMigrate: migrations run without its lock, limits and checks. To have them for"
+    " one database, let the file be these two lines:\n"
+    "from flask_safe_migrations import run_environment\nrun_environment()"
+)
 DEFAULTS = {
     "MIGRATION_DATABASE_URL": None,
     "MIGRATION_WAIT": 600,
@@ -51,48 +55,29 @@ class SafeMigrate(Migrate):
         compare_type: bool = True,
         render_as_batch: bool = True,
         *,
-        seed: Callable[[], object] | None = None,
+        seed: Seed | None = None,
         **kwargs: Any,  # noqa: ANN401  # of Alembic's EnvironmentContext.configure
     ) -> None:
         self.seed = seed
         super().__init__(app, db, str(directory), command, compare_type, render_as_batch, **kwargs)
         self.configure(_use_own_templates)
 
-    def init_app(
-        self,
-        app: Flask,
-        db: Any = None,  # noqa: ANN401
-        directory: str | Path | None = None,
-        command: str | None = None,
-        compare_type: bool | None = None,
-        render_as_batch: bool | None = None,
-        *,
-        seed: Callable[[], object] | None = None,
-        **kwargs: Any,  # noqa: ANN401
-    ) -> None:
+    def init_app(self, app: Flask, *args: Any, seed: Seed | None = None, **kwargs: Any) -> None:  # noqa: ANN401
         """Add the commands, the settings and, in debug mode, the page about pending migrations."""
         for name, value in DEFAULTS.items():
             app.config.setdefault(name, value)
-        folder = str(directory) if directory else None
-        super().init_app(app, db, folder, command, compare_type, render_as_batch, **kwargs)
+        super().init_app(app, *args, **kwargs)
         app.extensions["safe_migrations"] = State(self, seed or self.seed)
         if app.debug:
             app.register_blueprint(_pending_page.blueprint)
             app.wsgi_app = _pending_page.DifferenceMiddleware(app)  # type: ignore[method-assign]
 
-    def get_config(
-        self,
-        directory: str | None = None,
-        x_arg: str | Sequence[str] | None = None,
-        opts: Iterable[str] | None = None,
-    ) -> Config:
+    def get_config(self, directory: str | None = None, *args: Any, **kwargs: Any) -> Config:  # noqa: ANN401
         """Return Alembic's configuration, which runs our environment where `env.py` is a stock one."""
-        from . import _revisions
-
         folder = Path(directory or self.directory)
         if "%" in str(folder):  # which Flask-Migrate does not escape
             directory = os.path.relpath(folder)
-        config: Any = super().get_config(directory, x_arg, opts)
+        config: Any = super().get_config(directory, *args, **kwargs)
         config.file_config["DEFAULT"]["here"] = _escaped(folder)  # nor does Alembic
         options = ("version_locations", "recursive_version_locations")
         if not any(map(config.get_main_option, options)):  # else there are more files than these
@@ -108,12 +93,7 @@ class SafeMigrate(Migrate):
             config.attributes["revision_template"] = str(folder / "script.py.mako")
         elif not get_state().has_warned and is_foreign_environment(folder):
             get_state().has_warned = True
-            log.warning(
-                "%s does without SafeMigrate: migrations run without its lock, limits and checks. To"
-                " have them for one database, let the file be these two lines:\n"
-                "from flask_safe_migrations import run_environment\nrun_environment()",
-                folder / "env.py",
-            )
+            log.warning(FOREIGN_ENVIRONMENT, folder / "env.py")
         return config  # type: ignore[no-any-return]
 
 
@@ -121,8 +101,8 @@ def _use_own_templates(config: Config) -> Config:
     """Have `flask db init` write an `env.py` that hands over to the extension."""
     command = click.get_current_context(silent=True)
     asked = command.params if command else {}
-    is_usual = not asked.get("multidb") and asked.get("template") in (None, "flask")
-    if is_usual and not config.template_directory:
+    is_multiple = asked.get("multidb") or asked.get("template") not in (None, "flask")
+    if not is_multiple and not config.template_directory:
         config.template_directory = str(INIT_TEMPLATES)
     return config
 

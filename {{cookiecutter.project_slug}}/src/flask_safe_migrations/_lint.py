@@ -4,15 +4,12 @@ Each revision is written as SQL by itself, because a table that the same text cr
 and unused. squawk reads it for PostgreSQL; for the others there is a short list of rules here.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,33 +25,14 @@ from sqlalchemy.engine.default import DefaultDialect
 from . import _revisions
 from ._state import get_state
 
-# squawk's rules about style, and about limits that the environment sets.
-EXCLUDED_RULES = [
-    "ban-char-field",
-    "prefer-bigint-over-int",
-    "prefer-bigint-over-smallint",
-    "prefer-identity",
-    "prefer-robust-stmts",
-    "prefer-text-field",
-    "prefer-timestamptz",
-    "require-lock-timeout",
-    "require-statement-timeout",
-]
-
+DELETES = "Its data is deleted for good. Stop the running release first, which still reads it."
 # name: (pattern of a statement, why it is dangerous and what to do)
 RULES = {
-    "drop-table": (
-        r"^DROP\s+TABLE\b",
-        "Its data is deleted for good. The release that is running still reads it: stop that first.",
-    ),
-    "drop-column": (
-        r"\bDROP\s+COLUMN\b",
-        "Its data is deleted for good. The release that is running still reads it: stop that first.",
-    ),
+    "drop-table": (r"^DROP\s+TABLE\b", DELETES),
+    "drop-column": (r"\bDROP\s+COLUMN\b", DELETES),
     "rename": (
         r"\bRENAME\s+(?!INDEX|KEY|CONSTRAINT)|\bCHANGE\b",
-        "The release that is running knows the old name only. Add the new one, write to both, and"
-        " drop the old one later.",
+        "The running release knows the old name only. Add the new one, and drop the old one later.",
     ),
     "not-null-without-default": (
         r"\bADD\s+COLUMN\b(?!.*\b(DEFAULT|GENERATED|AUTO_INCREMENT)\b).*\bNOT\s+NULL\b",
@@ -66,67 +44,51 @@ RULES = {
     ),
     "all-rows": (
         r"^(UPDATE|DELETE)\b(?!.*\bWHERE\b)",
-        "All rows are locked until the end of the transaction. Do it in batches, in a revision of"
-        " its own.",
+        "All rows are locked until the end of the transaction. Do it in batches.",
     ),
 }
+UNREADABLE = (
+    "It needs a database to run: only the statements before it were checked. Read the others."
+)
+CONFIG = Path(__file__).parent / "squawk.toml"
 ALLOWED = re.compile(r"#\s*lint: allow ([\w-]+)(?::\s*(\S.*))?")
 
 Finding = tuple[str, str]  # the rule, and the reason why it is dangerous
 
 
-@dataclass(frozen=True)
-class Violation:
-    """A rule that a revision breaks."""
-
-    revision: str
-    rule: str
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.revision}: {self.rule}\n  {self.reason}\n"
-            f"  If it is safe here, write in the revision: # lint: allow {self.rule}: the reason"
-        )
-
-
-def lint(wanted: Sequence[str] = ()) -> list[Violation]:
-    """Return the violations in these revisions, or in all.
-
-    Raises:
-        CommandError: There is no such revision, or squawk has failed.
-    """
+def lint(wanted: Sequence[str] = ()) -> list[str]:
+    """Return what is dangerous in these revisions, or in all: a text for each rule that is broken."""
     state = get_state()
     _revisions.check_files(state.directory / "versions")
     directory = ScriptDirectory(str(state.directory))
-    scripts: list[Script] = (
-        [script for name in wanted for script in directory.get_revisions(name) if script]
-        if wanted
-        else list(directory.walk_revisions())[::-1]
-    )
+    chosen = [it for name in wanted for it in directory.get_revisions(name)]
+    scripts = [it for it in chosen or [*directory.walk_revisions()][::-1] if it]
     scripts = [script for script in scripts if not script.is_merge_point]
-    url = state.url
-    on_postgresql = url.get_backend_name() == "postgresql"
-    rules = ["all-rows"] if on_postgresql else [*RULES]  # squawk has rules for all but this
+    on_postgresql = state.url.get_backend_name() == "postgresql"
+    rules = {"all-rows": RULES["all-rows"]} if on_postgresql else RULES  # squawk has the others
     texts, found = {}, {}
     for script in scripts:
-        texts[script.revision], unreadable = _write(script, url)
-        found[script.revision] = [*unreadable, *_apply_rules(texts[script.revision], rules)]
-    if on_postgresql:
-        for revision, findings in _run_squawk(texts).items():
-            found[revision] += findings
-    return [finding for script in scripts for finding in _filter(script, found[script.revision])]
+        text, found[script.revision] = _write(script, state.url)
+        texts[script.revision] = text
+        statements = [" ".join(it.split()) for it in re.split(r";\s*$", text, flags=re.MULTILINE)]
+        for rule, (pattern, reason) in rules.items():
+            if any(re.search(pattern, statement, re.IGNORECASE) for statement in statements):
+                found[script.revision].append((rule, reason))
+    for name, rule, reason in _run_squawk(texts) if on_postgresql else ():
+        found[name].append((rule, reason))
+    return [text for script in scripts for text in _describe(script, found[script.revision])]
 
 
-def _filter(script: Script, found: Iterable[Finding]) -> Iterator[Violation]:
-    """Yield what was found and is not allowed in the revision."""
+def _describe(script: Script, found: Iterable[Finding]) -> Iterator[str]:
     allowed = dict(ALLOWED.findall(Path(script.path).read_text(encoding="utf-8")))
-    for rule, why in allowed.items():
-        if not why:
-            yield Violation(script.revision, rule, "It is allowed without a reason.")
-    for rule, reason in found:
-        if rule not in allowed:
-            yield Violation(script.revision, rule, reason)
+    unexplained = [
+        (rule, "It is allowed without a reason.") for rule, why in allowed.items() if not why
+    ]
+    for rule, reason in [*unexplained, *(it for it in found if it[0] not in allowed)]:
+        yield (
+            f"{script.revision}: {rule}\n  {reason}\n"
+            f"  If it is safe here, write in the revision: # lint: allow {rule}: the reason"
+        )
 
 
 def _write(script: Script, url: URL) -> tuple[str, list[Finding]]:
@@ -135,40 +97,23 @@ def _write(script: Script, url: URL) -> tuple[str, list[Finding]]:
     if dialect.name != "postgresql":
         # The usual ALTER TABLE names each change, where SQLite copies the table that it finds in
         # the database, and MySQL writes MODIFY for each change of a column.
-        types = dialect.type_compiler_instance
-        dialect = DefaultDialect()
+        types, dialect = dialect.type_compiler_instance, DefaultDialect()
         dialect.type_compiler_instance = types
     text = StringIO()
     migration = MigrationContext.configure(
         dialect=dialect, opts={"as_sql": True, "output_buffer": text, "literal_binds": True}
     )
-    unreadable = []
+    unreadable: list[Finding] = []
     with Operations.context(migration), migration.begin_transaction():
         try:
             script.module.upgrade()
         except Exception as error:
-            reason = (
-                "It needs a database to run, so only the statements before this point were checked."
-                f" Read the others yourself. {type(error).__name__}: {error}"
-            )
-            unreadable.append(("unreadable", reason))
+            unreadable = [("unreadable", f"{UNREADABLE} {type(error).__name__}: {error}")]
     return text.getvalue(), unreadable
 
 
-def _apply_rules(text: str, rules: Iterable[str]) -> Iterator[Finding]:
-    statements = [" ".join(statement.split()) for statement in re.split(r";\s*$", text, flags=re.M)]
-    for rule in rules:
-        pattern, reason = RULES[rule]
-        if any(re.search(pattern, statement, re.IGNORECASE) for statement in statements):
-            yield rule, reason
-
-
-def _run_squawk(texts: Mapping[str, str]) -> dict[str, list[Finding]]:
-    """Return the rules of squawk that each text breaks, with the reasons.
-
-    Raises:
-        CommandError: squawk is missing, or has failed.
-    """
+def _run_squawk(texts: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return which text breaks which rule of squawk, and why that is dangerous."""
     beside = shutil.which("squawk", path=str(Path(sys.executable).parent))
     program = beside or shutil.which("squawk")
     if not program:
@@ -176,16 +121,11 @@ def _run_squawk(texts: Mapping[str, str]) -> dict[str, list[Finding]]:
             "squawk is missing, which reads the revisions for PostgreSQL. To install it, run: pip"
             " install squawk-cli"
         )
-    found: dict[str, list[Finding]] = {name: [] for name in texts}
     with TemporaryDirectory() as folder:
         for name, text in texts.items():
             Path(folder, name).write_text(text, encoding="utf-8")
-        done = subprocess.run(
-            [program, "--reporter=json", f"--exclude={','.join(EXCLUDED_RULES)}", *texts],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-        )
+        command = [program, "--reporter=json", f"--config={CONFIG}", *texts]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     try:
         findings = json.loads(done.stdout)
     except ValueError as error:
@@ -194,8 +134,7 @@ def _run_squawk(texts: Mapping[str, str]) -> dict[str, list[Finding]]:
             f"squawk could not read the revisions: {said} An old version may not know all options. To"
             " install the newest, run: pip install --upgrade squawk-cli"
         ) from error
-    for one in findings:
-        found[one["file"]].append(
-            (one["rule_name"], f"{one['message']} {one['help'] or ''}".strip())
-        )
-    return found
+    return [
+        (it["file"], it["rule_name"], f"{it['message']} {it['help'] or ''}".strip())
+        for it in findings
+    ]

@@ -1,12 +1,10 @@
 """Lets one process migrate at a time, by a lock that ends with its connection or, in a cluster, by itself."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import NamedTuple
@@ -46,7 +44,7 @@ class _SessionLock(NamedTuple):
 
     acquire_query: str  # it returns whether the lock is ours now
     release_query: str
-    find_holder: Callable[[Connection], str]
+    holder_query: str
 
     def acquire(self, connection: Connection) -> bool:
         return bool(connection.exec_driver_sql(self.acquire_query).scalar())
@@ -58,6 +56,10 @@ class _SessionLock(NamedTuple):
         is_released = bool(connection.exec_driver_sql(self.release_query).scalar())
         connection.commit()
         return is_released
+
+    def find_holder(self, connection: Connection) -> str:
+        found = connection.exec_driver_sql(self.holder_query).scalar()
+        return str(found or "it has just ended, or this user may not see it")
 
 
 class _ClusterLock:
@@ -117,14 +119,7 @@ def _try(connection: Connection, statement: str, *parameters: str) -> bool:
 
 @contextmanager
 def migration_lock(connection: Connection, timeout: float) -> Iterator[None]:
-    """Hold the lock of the connected database. On SQLite, the write lock takes its place.
-
-    Args:
-        timeout: Seconds to wait for another process.
-
-    Raises:
-        MigrationLocked: The other process has not finished in this time.
-    """
+    """Hold the lock of the connected database. On SQLite, the write lock takes its place."""
     lock: _SessionLock | _ClusterLock | None = LOCKS.get(connection.dialect.name)
     if lock is None:
         yield
@@ -132,19 +127,6 @@ def migration_lock(connection: Connection, timeout: float) -> Iterator[None]:
     if lock is _MYSQL:
         found = connection.exec_driver_sql("SHOW VARIABLES LIKE 'wsrep_on'").first()
         lock = _ClusterLock() if found and found[1] == "ON" else lock
-    _acquire(connection, lock, timeout)
-    try:
-        yield
-    finally:
-        is_released = lock.release(connection)
-    if not is_released:
-        raise MigrationLocked(
-            "The lock was lost before the migration ended, so another process may have migrated, too."
-            " Behind a pooler, set MIGRATION_DATABASE_URL to the address of the server itself."
-        )
-
-
-def _acquire(connection: Connection, lock: _SessionLock | _ClusterLock, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while not lock.acquire(connection):
         if time.monotonic() > deadline:
@@ -157,13 +139,21 @@ def _acquire(connection: Connection, lock: _SessionLock | _ClusterLock, timeout:
         connection.rollback()
         time.sleep(RETRY_INTERVAL)
     connection.commit()
+    try:
+        yield
+    finally:
+        is_released = lock.release(connection)
+    if not is_released:
+        raise MigrationLocked(
+            "The lock was lost before the migration ended, so another process may have migrated, too."
+            " Behind a pooler, set MIGRATION_DATABASE_URL to the address of the server itself."
+        )
 
 
 def is_pooled(connection: Connection) -> bool:
-    """Return whether a pooler gives each transaction another session of PostgreSQL.
+    """Return whether another client gets the session that we have just used, or we get another one.
 
-    Locks and settings of a session are those of other clients there, too. It is seen where another
-    client gets the session that we have just used, or we get another one.
+    A pooler does so, and locks and settings of the session are those of other clients then, too.
     """
     if connection.dialect.name != "postgresql":
         return False
@@ -184,39 +174,20 @@ def _get_session(connection: Connection) -> int | None:
     return number
 
 
-def _find_postgresql_holder(connection: Connection) -> str:
-    found = connection.exec_driver_sql(
-        "SELECT pid, usename, client_addr, date_trunc('second', backend_start)"  # noqa: S608
-        " FROM pg_locks JOIN pg_stat_activity USING (pid)"
-        " WHERE locktype = 'advisory' AND granted"
-        f" AND (classid::bigint << 32 | objid::bigint) = {POSTGRESQL_KEY}"
-    ).first()
-    if not found:
-        return "it has just ended"
-    pid, user, address, since = found
-    return f"process {pid} of user {user} from {address or 'this machine'}, since {since}"
-
-
-def _find_mysql_holder(connection: Connection) -> str:
-    found = connection.exec_driver_sql(
-        "SELECT id, user, host, time FROM information_schema.processlist"  # noqa: S608
-        f" WHERE id = IS_USED_LOCK({MYSQL_NAME})"
-    ).first()
-    if not found:
-        return "it has just ended, or this user may not see it"
-    number, user, host, seconds = found
-    return f"connection {number} of user {user} from {host}, {seconds} s in its current state"
-
-
 _POSTGRESQL = _SessionLock(
     # Not the function that waits: its transaction would deadlock with CREATE INDEX CONCURRENTLY.
     f"SELECT pg_try_advisory_lock({POSTGRESQL_KEY})",
     f"SELECT pg_advisory_unlock({POSTGRESQL_KEY})",
-    _find_postgresql_holder,
+    "SELECT CONCAT('process ', pid, ' of user ', usename, ' from ', COALESCE(host(client_addr),"  # noqa: S608
+    " 'this machine'), ', since ', date_trunc('second', backend_start))"
+    " FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted"
+    f" AND (classid::bigint << 32 | objid::bigint) = {POSTGRESQL_KEY}",
 )
 _MYSQL = _SessionLock(
     f"SELECT GET_LOCK({MYSQL_NAME}, 0)",
     f"SELECT RELEASE_LOCK({MYSQL_NAME})",
-    _find_mysql_holder,
+    "SELECT CONCAT('connection ', id, ' of user ', user, ' from ', host, ', ', time,"  # noqa: S608
+    " ' s in its current state') FROM information_schema.processlist"
+    f" WHERE id = IS_USED_LOCK({MYSQL_NAME})",
 )
 LOCKS = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "mariadb": _MYSQL}

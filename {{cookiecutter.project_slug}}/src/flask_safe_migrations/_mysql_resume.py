@@ -5,8 +5,6 @@ https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html. While an upgrade r
 says how far it is. Where the table is found later, the statements that were done are skipped.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable
@@ -16,14 +14,19 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, event, inspect
 from sqlalchemy.exc import DBAPIError
 
+from ._server import get_codes
 from ._state import get_state
 
 TABLE = "alembic_unfinished"
+CREATE = (
+    f"CREATE TABLE {TABLE} (at VARCHAR(255) NOT NULL, command VARCHAR(20) NOT NULL,"
+    " statements INTEGER NOT NULL, digest VARCHAR(64) NOT NULL, certain INTEGER NOT NULL)"
+)
 CHANGES_SCHEMA = re.compile(r"\s*(ALTER|CREATE|DROP|RENAME|TRUNCATE)\b", re.IGNORECASE)
 CHANGES_ROWS = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
 # What the server says when it is told to do once more what is done. Table, column, index, foreign
 # key or check that is there already; table, column or index that is gone.
-DONE_ALREADY = {1005, 1022, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826, 3822}
+DONE_ALREADY = set("1005 1022 1050 1051 1054 1060 1061 1068 1091 1146 1826 3822".split())
 
 
 class Progress:
@@ -35,13 +38,20 @@ class Progress:
     def __init__(self, connection: Connection, command: str, heads: tuple[str, ...]) -> None:
         self.connection = connection
         self.command = command
-        self.is_kept = inspect(connection).has_table(TABLE)  # an upgrade was interrupted
+        on_mysql = connection.dialect.name in ("mysql", "mariadb")
+        self.is_kept = on_mysql and inspect(connection).has_table(TABLE)  # one was interrupted
         self.begin_revision(heads=heads)
         if self.is_kept:
-            self._read()
+            query = f"SELECT at, command, statements, digest, certain FROM {TABLE}"  # noqa: S608
+            row = connection.exec_driver_sql(query).first()
+            self.certain = False
+            if row and (row.at, row.command) == (self.at, command):
+                self.committed = self.skipped, self.expected = row.statements, row.digest
+                self.certain = bool(row.certain)
         connection.commit()
-        event.listen(connection, "before_cursor_execute", self._before, retval=True)
-        event.listen(connection, "after_cursor_execute", self._after)
+        if on_mysql:
+            event.listen(connection, "before_cursor_execute", self._before, retval=True)
+            event.listen(connection, "after_cursor_execute", self._after)
 
     def begin_revision(self, heads: Iterable[str], **arguments: object) -> None:
         """Count the statements from one again: the database is at these revisions now."""
@@ -55,31 +65,24 @@ class Progress:
 
     def finish(self) -> None:
         """Remove the table after an upgrade that has succeeded."""
-        if not self.is_kept:
-            return
-        self.connection.exec_driver_sql(f"DROP TABLE {TABLE}")
-        self.connection.commit()
+        if self.is_kept:
+            self.connection.exec_driver_sql(f"DROP TABLE {TABLE}")
+            self.connection.commit()
 
     def fail(self) -> None:
         """Record what has been done, for the next upgrade."""
-        if not self.is_kept:
-            return
-        self._write(*self.committed, certain=True)
-        self.connection.connection.commit()  # SQLAlchemy knows of no transaction
+        if self.is_kept:
+            self._write(*self.committed, certain=True)
+            self.connection.connection.commit()  # SQLAlchemy knows of no transaction
 
     def was_done_before(self, error: Exception) -> bool:
-        """Return whether the upgrade that was killed had done the statement that failed.
-
-        The revision can be run again then, without that statement.
-        """
-        if not isinstance(error, DBAPIError) or error.orig is None or not error.orig.args:
-            return False
+        """Return whether the upgrade that was killed had done the statement, which is skipped then."""
         uncertain = not self.certain and self.number == self.skipped + 1
-        if not (uncertain and error.orig.args[0] in DONE_ALREADY):
-            return False
-        self.skipped, self.expected = self.number, self.digest
-        self.retry()
-        return True
+        is_done = isinstance(error, DBAPIError) and bool(get_codes(error) & DONE_ALREADY)
+        if uncertain and is_done:
+            self.skipped, self.expected = self.number, self.digest
+            self.retry()
+        return uncertain and is_done
 
     def retry(self) -> None:
         """Prepare to run the same revision again, after the statements that are done."""
@@ -88,34 +91,14 @@ class Progress:
         self.certain = True
         self.number, self.digest = 0, ""
 
-    def _read(self) -> None:
-        row = self.connection.exec_driver_sql(
-            f"SELECT at, command, statements, digest, certain FROM {TABLE}"  # noqa: S608
-        ).first()
-        self.certain = False
-        if row and (row.at, row.command) == (self.at, self.command):
-            self.skipped, self.expected = row.statements, row.digest
-            self.committed = (row.statements, row.digest)
-            self.certain = bool(row.certain)
-
     def _write(self, statements: int, digest: str, *, certain: bool) -> None:
         cursor = self.connection.connection.cursor()
         cursor.execute(f"DELETE FROM {TABLE}")  # noqa: S608
-        cursor.execute(
-            f"INSERT INTO {TABLE} VALUES (%s, %s, %s, %s, %s)",  # noqa: S608
-            (self.at, self.command, statements, digest, int(certain)),
-        )
-        cursor.close()
+        row = self.at, self.command, statements, digest, int(certain)
+        cursor.execute(f"INSERT INTO {TABLE} VALUES (%s, %s, %s, %s, %s)", row)  # noqa: S608
 
-    def _before(
-        self,
-        connection: Connection,
-        cursor: object,
-        statement: str,
-        parameters: Any,  # noqa: ANN401
-        context: object,
-        executemany: bool,
-    ) -> tuple[str, Any]:
+    def _before(self, *event: Any) -> tuple[str, Any]:  # noqa: ANN401
+        connection, _, statement, parameters, _, executemany = event
         if not _is_change(statement):
             return statement, parameters
         options = connection.get_execution_options()
@@ -134,29 +117,15 @@ class Progress:
                 )
             return "DO 0", [()] if executemany else ()
         if not self.is_kept:
-            cursor = connection.connection.cursor()
-            cursor.execute(
-                f"CREATE TABLE {TABLE} (at VARCHAR(255) NOT NULL, command VARCHAR(20) NOT NULL,"
-                " statements INTEGER NOT NULL, digest VARCHAR(64) NOT NULL,"
-                " certain INTEGER NOT NULL)"
-            )
-            cursor.close()
+            connection.connection.cursor().execute(CREATE)
             self.is_kept = True
         if self.number > 1:
             # Committed together with what has been done, by the next change of the schema.
             self._write(self.number - 1, before, certain=False)
         return statement, parameters
 
-    def _after(
-        self,
-        connection: Connection,
-        cursor: object,
-        statement: str,
-        parameters: object,
-        context: object,
-        executemany: bool,
-    ) -> None:
-        if CHANGES_SCHEMA.match(statement) and _is_change(statement):
+    def _after(self, *event: Any) -> None:  # noqa: ANN401
+        if CHANGES_SCHEMA.match(event[2]) and _is_change(event[2]):
             self.committed = (self.number, self.digest)
 
 

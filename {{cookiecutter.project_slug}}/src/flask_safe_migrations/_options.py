@@ -1,7 +1,5 @@
 """Combines the options of Alembic that the application gives with those of the extension."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -24,11 +22,7 @@ OTHER_BINDS = (
 
 
 def combine(given: Mapping[str, Any], state: State, arguments: list[str]) -> dict[str, Any]:
-    """Return the options for `context.configure`. Hooks of the application run before ours.
-
-    Raises:
-        CommandError: A revision would leave out models that have a `__bind_key__`.
-    """
+    """Return the options for `context.configure`. Hooks of the application run before ours."""
     is_requested = _autogenerate.is_requested()
     process, render = given.get("process_revision_directives"), given.get("render_item")
     include, prefix = given.get("include_name"), given.get("sqlalchemy_module_prefix", "sa.")
@@ -44,8 +38,12 @@ def combine(given: Mapping[str, Any], state: State, arguments: list[str]) -> dic
         if process:
             process(context, revision, directives)
         if is_requested:
-            done = [_process(context, script, before) for script in directives]
-            directives[:] = [script for scripts in done for script in scripts]
+            for script in directives[:]:
+                undo = script.downgrade_ops.ops if script.downgrade_ops else []
+                directives.remove(script)
+                directives += (scripts := _autogenerate.process_script(context, script))
+                if scripts and (base := scripts[0].downgrade_ops):  # what was added is done last
+                    base.ops += [op for op in undo if op not in before and op not in base.ops]
 
     def render_both(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
         found: str | Literal[False] = render(kind, item, context) if render else False
@@ -57,15 +55,10 @@ def combine(given: Mapping[str, Any], state: State, arguments: list[str]) -> dic
         is_ours = _autogenerate.include_name(name, kind, parents)
         return is_ours and (not include or bool(include(name, kind, parents)))
 
-    return {
-        "target_metadata": state.metadata,
-        "transaction_per_migration": True,
-        **given,
-        "process_revision_directives": process_both,
-        "render_item": render_both,
-        "include_name": include_both,
-        "sqlite_copies": [it.removeprefix("copy=") for it in arguments if it.startswith("copy=")],
-    }
+    ours: dict[str, Any] = {"process_revision_directives": process_both, "render_item": render_both}
+    copies = [it.removeprefix("copy=") for it in arguments if it.startswith("copy=")]
+    ours |= {"include_name": include_both, "sqlite_copies": copies}
+    return {"target_metadata": state.metadata, "transaction_per_migration": True, **given, **ours}
 
 
 def is_included(context: MigrationContext, item: Table | Index) -> bool:
@@ -73,27 +66,3 @@ def is_included(context: MigrationContext, item: Table | Index) -> bool:
     include = context.opts.get("include_object")
     kind = "table" if isinstance(item, Table) else "index"
     return not include or bool(include(item, item.name, kind, False, None))
-
-
-def _process(
-    context: MigrationContext, script: ops.MigrationScript, before: list[ops.MigrateOperation]
-) -> list[ops.MigrationScript]:
-    """Make revisions of the script. What the application has added stays before and after them."""
-    upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
-    if not upgrade or not downgrade:
-        return [script]
-    undo = [op for op in downgrade.ops if op not in before]
-    irreversible = [type(op).reverse is ops.MigrateOperation.reverse for op in upgrade.ops]
-    start = [*irreversible, False].index(False)
-    first, found = upgrade.ops[:start], list(zip(upgrade.ops, irreversible, strict=True))[start:]
-    upgrade.ops = [op for op, is_added in found if not is_added]
-    last = [op for op, is_added in found if is_added]
-    scripts = [script]
-    if upgrade.ops or not first + last:
-        scripts = _autogenerate.process_script(context, script)
-    if scripts and (head := scripts[0].upgrade_ops) and (tail := scripts[-1].upgrade_ops):
-        head.ops[:0] = first
-        tail.ops += last
-    if scripts and (base := scripts[0].downgrade_ops):
-        base.ops += [op for op in undo if op not in base.ops]
-    return scripts

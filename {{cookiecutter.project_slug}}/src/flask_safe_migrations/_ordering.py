@@ -1,9 +1,4 @@
-"""Orders operations: what others need comes first, and what needs others last.
-
-The reverse of that order is right for the downgrade.
-"""
-
-from __future__ import annotations
+"""Orders operations: what others need comes first. The reverse is right for the downgrade."""
 
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -14,7 +9,7 @@ from alembic.operations import ops
 from alembic.util import CommandError
 from sqlalchemy import ForeignKeyConstraint
 
-from ._operations import RenameColumnOp
+from ._rendering import RenameColumnOp
 
 Table = tuple[str | None, str]  # the schema and the name
 
@@ -33,7 +28,6 @@ RANKS: list[type | tuple[type, ...]] = [
 
 
 def order(upgrade: ops.OpContainer, *, on_mysql: bool = False) -> None:
-    """Order the operations of an upgrade, whose reverse is the downgrade."""
     creates = [op for op in upgrade.ops if isinstance(op, ops.CreateTableOp)]
     drops = [op for op in upgrade.ops if isinstance(op, ops.DropTableOp)]
     renames = [op for op in upgrade.ops if isinstance(op, ops.RenameTableOp)]
@@ -69,22 +63,20 @@ def order(upgrade: ops.OpContainer, *, on_mysql: bool = False) -> None:
     by_table: list[Any] = []
     for key in dict.fromkeys(map(table_of, inner)):
         by_table += sorted((op for op in inner if table_of(op) == key), key=rank)
-    upgrade.ops = [
-        *first,
-        *group(early),
-        *renames,
-        *_parents_first(creates),
-        *group(by_table),
-        *group(late),
-        *(op.reverse() for op in reversed(_parents_first(restored))),
-        *rest,
-    ]
+    upgrade.ops = [*first, *group(early), *renames, *_parents_first(creates), *group(by_table)]
+    upgrade.ops += [*group(late), *reverse(_parents_first(restored)), *rest]
 
 
 def _is_of_table(op: ops.MigrateOperation) -> bool:
     """Return whether Alembic or we made the operation, and it changes a table."""
     is_known = type(op).__module__ in (ops.__name__, RenameColumnOp.__module__)
     return is_known and hasattr(op, "table_name")
+
+
+def reverse(operations: list[Any]) -> list[Any]:
+    """Return what undoes the operations. The application may have added one that nothing undoes."""
+    undone = [op for op in operations if type(op).reverse is not ops.MigrateOperation.reverse]
+    return [op.reverse() for op in reversed(undone)]
 
 
 def flatten(operations: ops.OpContainer) -> Iterator[Any]:
@@ -94,7 +86,6 @@ def flatten(operations: ops.OpContainer) -> Iterator[Any]:
 
 
 def table_of(op: Any) -> Table:  # noqa: ANN401
-    """Return the table that the operation changes."""
     if isinstance(op, ops.CreateForeignKeyOp):
         return op.kw.get("source_schema"), op.source_table
     return op.schema, op.table_name
@@ -106,12 +97,10 @@ def name_of(op: Any) -> str:  # noqa: ANN401
 
 
 def referent_of(op: ops.CreateForeignKeyOp) -> Table:
-    """Return the table that the foreign key refers to."""
     return op.kw.get("referent_schema"), op.referent_table
 
 
 def is_foreign_key_drop(op: ops.MigrateOperation) -> bool:
-    """Return whether the operation drops a foreign key."""
     return isinstance(op, ops.DropConstraintOp) and op.constraint_type == "foreignkey"
 
 

@@ -1,9 +1,8 @@
 """Shows, in development, a page that lists the pending migrations and has the button that runs them."""
 
-from __future__ import annotations
-
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from alembic.util import CommandError
@@ -18,13 +17,8 @@ from ._revisions import pending_revisions
 from ._server import DatabaseUnavailable, check_database, get_reason
 from ._state import get_state
 
-blueprint = Blueprint(
-    "safe_migrations",
-    __name__,
-    url_prefix="/pending-migrations",
-    template_folder="templates",
-    static_folder="static",
-)
+FOLDERS: dict[str, Any] = {"template_folder": "templates", "static_folder": "static"}
+blueprint = Blueprint("safe_migrations", __name__, url_prefix="/pending-migrations", **FOLDERS)
 # What is served all the same: this page, files, and health checks under their usual addresses.
 ENDPOINTS_SERVED = ("safe_migrations.", "static")
 PATHS_SERVED = ("/healthz", "/livez", "/readyz")
@@ -32,17 +26,16 @@ PATHS_SERVED = ("/healthz", "/livez", "/readyz")
 
 @blueprint.before_app_request
 def show_page() -> ResponseReturnValue | None:
-    """Answer in place of the application while migrations are pending.
-
-    Raises:
-        ServiceUnavailable: They are, and the request is not for a page.
-    """
     if (request.endpoint or "").startswith(ENDPOINTS_SERVED) or request.path in PATHS_SERVED:
         return None
     try:
         pending = pending_revisions()
     except DBAPIError:
-        return _answer(problem=_explain())
+        try:
+            check_database(get_state().url)
+        except DatabaseUnavailable as error:
+            return _answer(str(error))
+        return _answer("The database could not be asked for its revision.")
     except CommandError as error:
         return _answer(str(error), has_button=False)
     return _answer(pending=pending) if pending else None
@@ -83,26 +76,13 @@ class DifferenceMiddleware:
                 return self.app.make_response(answer)(environ, start_response)
 
 
-def _explain() -> str:
-    try:
-        check_database(get_state().url)
-    except DatabaseUnavailable as error:
-        return str(error)
-    return "The database could not be asked for its revision."
-
-
 def _answer(
-    problem: str = "", pending: list[str] | None = None, *, has_button: bool = True
+    problem: str = "", pending: Sequence[str] = (), *, has_button: bool = True
 ) -> ResponseReturnValue:
     accepted = request.accept_mimetypes
     if accepted["text/html"] <= accepted["application/json"]:  # a browser prefers pages
-        reason = problem or f"Migrations are pending: {', '.join(pending or [])}."
+        reason = problem or f"Migrations are pending: {', '.join(pending)}."
         raise ServiceUnavailable(reason + " To run them: flask db prepare" * has_button)
-    page = render_template(
-        "flask_safe_migrations/pending.html",
-        problem=problem,
-        has_button=has_button,
-        pending=pending or [],
-        token=get_state().form_token,
-    )
-    return page, 503
+    shown = {"problem": problem, "pending": pending, "has_button": has_button}
+    template = "flask_safe_migrations/pending.html"
+    return render_template(template, token=get_state().form_token, **shown), 503

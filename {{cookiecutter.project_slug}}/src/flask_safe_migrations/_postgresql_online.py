@@ -4,8 +4,6 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +14,8 @@ from sqlalchemy.schema import conv
 
 from . import _types
 from ._enums import DIALECT, AddEnumMembersOp
-from ._operations import AllowOp, AutocommitOp, CastColumnOp, RenameColumnOp
-from ._ordering import Table, group, is_foreign_key_drop, referent_of, table_of
+from ._ordering import Table, group, is_foreign_key_drop, referent_of, reverse, table_of
+from ._rendering import AllowOp, AutocommitOp, CastColumnOp, RenameColumnOp
 
 # The name of a revision, its upgrade, and its downgrade.
 Step = tuple[str, list[Any], list[Any]]
@@ -36,18 +34,13 @@ MOVES_COLUMNS = (ops.AddColumnOp, ops.DropColumnOp, RenameColumnOp)
 def split(
     script: ops.MigrationScript, upgrade: ops.UpgradeOps, connection: Connection | None
 ) -> list[ops.MigrationScript]:
-    """Move what needs a revision of its own out of this one.
-
-    Returns:
-        The revision, and those before and after it.
-    """
+    """Return the revision without what needs its own, and the revisions before and after it."""
     before: list[Step] = []
     after: list[Step] = []
     keys: list[Step] = []
     created = {table_of(op) for op in upgrade.ops if isinstance(op, ops.CreateTableOp)}
-    renamed = [
-        (op.schema, op.new_table_name) for op in upgrade.ops if isinstance(op, ops.RenameTableOp)
-    ]
+    renames = [op for op in upgrade.ops if isinstance(op, ops.RenameTableOp)]
+    renamed = [(op.schema, op.new_table_name) for op in renames]
     tables = [op for op in upgrade.ops if isinstance(op, ops.ModifyTableOps)]
     changed = [table for table in tables if table_of(table) not in created]
     for table in changed:
@@ -55,12 +48,9 @@ def split(
         query = text("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(:name)")
         if connection and connection.scalar(query, {"name": name}):
             _keep_together(table, upgrade)
-    become_unique = {
-        table_of(table)
-        for table in changed
-        for op in table.ops
-        if isinstance(op, ops.CreateUniqueConstraintOp) or getattr(op, "unique", False)
-    }
+    unique: Any = (ops.CreateUniqueConstraintOp, ops.CreateIndexOp)
+    found = [op for table in changed for op in table.ops if isinstance(op, unique)]
+    become_unique = {table_of(op) for op in found if getattr(op, "unique", True)}
     for enum in [op for op in upgrade.ops if isinstance(op, AddEnumMembersOp)]:
         upgrade.ops.remove(enum)
         before.append((f"members of {enum.name}", [AutocommitOp(*enum.operations)], []))
@@ -69,9 +59,8 @@ def split(
             if isinstance(op, ops.CreateForeignKeyOp):
                 if referent_of(op) in become_unique:
                     table.ops.remove(op)
-                    keys.append(
-                        (f"foreign key {op.constraint_name}", [*group([op])], [op.reverse()])
-                    )
+                    name = f"foreign key {op.constraint_name}"
+                    keys.append((name, [*group([op])], [op.reverse()]))
                 elif table not in changed:
                     continue
                 # Checked for new rows from now on; then, without a lock, for existing ones.
@@ -83,9 +72,9 @@ def split(
     if drops and any(name.startswith("drop index") for name, _, _ in before):
         for table in changed:  # they may need the index
             table.ops = [op for op in table.ops if op not in drops]
-        before.insert(0, ("drop foreign keys", [*group(drops)], _reverse([*group(drops)])))
+        before.insert(0, ("drop foreign keys", [*group(drops)], reverse([*group(drops)])))
     upgrade.ops = [op for op in upgrade.ops if getattr(op, "ops", True)]
-    main: list[Step] = [("", upgrade.ops, _reverse(upgrade.ops))] if upgrade.ops else []
+    main: list[Step] = [("", upgrade.ops, reverse(upgrade.ops))] if upgrade.ops else []
     return [*_to_scripts(script, [*before, *main, *after, *keys], keeps_name=not main)]
 
 
@@ -143,13 +132,9 @@ def _to_scripts(
     for number, (name, forward, back) in enumerate(steps):
         if number:
             previous = script
-            script = ops.MigrationScript(
-                _next_id(str(previous.rev_id)),
-                ops.UpgradeOps([]),
-                ops.DowngradeOps([]),
-                head=previous.rev_id,
-                version_path=previous.version_path,
-            )
+            following = _next_id(str(previous.rev_id)), ops.UpgradeOps([]), ops.DowngradeOps([])
+            script = ops.MigrationScript(*following, head=previous.rev_id)
+            script.version_path = previous.version_path
         script.message = f"{message} {name}".strip() if number or not keeps_name else message
         script.upgrade_ops, script.downgrade_ops = ops.UpgradeOps(forward), ops.DowngradeOps(back)
         yield script
@@ -163,10 +148,6 @@ def _next_id(previous: str) -> str:
         if (found := rev_id()) > previous and len(found) == len(previous):
             return found
     return f"{previous}b" if len(previous) < MAX_ID else rev_id()
-
-
-def _reverse(operations: list[Any]) -> list[Any]:
-    return [op.reverse() for op in reversed(operations)]
 
 
 def _create(op: ops.CreateIndexOp) -> Iterator[ops.MigrateOperation]:
@@ -213,9 +194,8 @@ def _unique(op: Any) -> Iterator[Step]:  # noqa: ANN401
 
 
 def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
-    """Validate a CHECK first: SET NOT NULL would read the whole table under an exclusive lock.
+    """Validate a CHECK first, without which SET NOT NULL reads the whole table under a lock.
 
-    With a valid CHECK it need not, and that is validated while the table is used:
     https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL
     """
     column = op.modify_name or op.column_name
@@ -227,14 +207,9 @@ def _not_null(op: ops.AlterColumnOp) -> Iterator[Step]:
         AllowOp("adding-not-nullable-field", f"the check {_format(name)} has been validated"),
         AllowOp("ban-drop-constraint", "NOT NULL takes the place of the check"),
     ]
-    require = ops.AlterColumnOp(
-        op.table_name,
-        column,
-        schema=op.schema,
-        existing_type=op.existing_type if op.modify_type is None else op.modify_type,
-        existing_nullable=True,
-        modify_nullable=False,
-    )
+    require = ops.AlterColumnOp(op.table_name, column, schema=op.schema, modify_nullable=False)
+    require.existing_type = op.existing_type if op.modify_type is None else op.modify_type
+    require.existing_nullable = True
     yield f"check {column}", [add], [drop]
     yield f"validate {column}", _validate(name, table_of(op))[1], []
     yield f"not null {column}", [*allowed, require, drop], [add, require.reverse()]

@@ -1,15 +1,13 @@
 """Says whether the application can serve, for the health check that a load balancer calls."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, field
 
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ._revisions import connect, find_pending, has_revisions, read_heads
+from ._revisions import connect, find_pending, known_revisions, read_heads
 from ._state import State, get_state
 
 # Whether the server takes no writes, such as a replica: of its settings, for it isn't tried.
@@ -24,15 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Readiness:
-    """The answer of `check_readiness`; it is true if the application can serve.
+    """The answer of `check_readiness`; it is true if the application can serve."""
 
-    Attributes:
-        reason: Why it can't, in a few words.
-        pending: The revisions that are not applied, oldest first.
-    """
-
-    reason: str | None = None
-    pending: list[str] = field(default_factory=list)
+    reason: str | None = None  # why it can't, in a few words
+    pending: list[str] = field(default_factory=list)  # revisions that are not applied, oldest first
 
     def __bool__(self) -> bool:
         return self.reason is None
@@ -42,18 +35,15 @@ def check_readiness(timeout: float = 0.8) -> Readiness:
     """Return whether the database answers, takes writes, and has all revisions of this code.
 
     A revision that this code doesn't know was made by a newer release, which migrates before it
-    replaces this one. Until then, this one still serves.
-
-    Args:
-        timeout: Seconds to wait for the database. A load balancer often waits for one.
+    replaces this one. Until then, this one still serves. The timeout is in seconds.
     """
     state = get_state()
     try:
-        if not has_revisions(state.directory):
+        if not known_revisions(state.directory):
             return Readiness("this code has no migrations")
     except CommandError as error:
         return Readiness(str(error))
-    asked = state.readiness.submit(_ask, state.engine, state)
+    asked = state.readiness.submit(_check_database, state.engine, state)
     try:
         return asked.result(timeout)
     except (SQLAlchemyError, TimeoutError):
@@ -62,16 +52,11 @@ def check_readiness(timeout: float = 0.8) -> Readiness:
         return Readiness("the database does not answer")
 
 
-def _ask(engine: Engine, state: State) -> Readiness:
+def _check_database(engine: Engine, state: State) -> Readiness:
     with connect(engine) as connection:
-        pending = find_pending(state.directory, read_heads(connection, state))
-        if pending:
+        if pending := find_pending(state.directory, read_heads(connection, state)):
             return Readiness("migrations are pending", pending)
-        if _is_read_only(connection):
+        question = IS_READ_ONLY.get(connection.dialect.name)
+        if question and connection.exec_driver_sql(question).scalar():
             return Readiness("the database takes no writes")
     return Readiness()
-
-
-def _is_read_only(connection: Connection) -> bool:
-    question = IS_READ_ONLY.get(connection.dialect.name)
-    return bool(question and connection.exec_driver_sql(question).scalar())

@@ -1,7 +1,5 @@
 """Reads what `-x drop=…`, `-x narrow=…` and `-x rename=…` ask for, and writes the renames."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,8 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import CheckConstraint, UniqueConstraint
 
-from ._operations import RenameColumnOp, RenameTableOp
 from ._ordering import flatten, name_of, table_of
+from ._rendering import RenameColumnOp, RenameTableOp
 
 NAMED = UniqueConstraint | CheckConstraint
 
@@ -27,20 +25,13 @@ class Requests:
 
     def find(self, kind: str, op: Any) -> str:  # noqa: ANN401
         """Return the options that ask for this on the table, or a column of it."""
-        table = name_of(op)
-        column = (
-            op.column.name if isinstance(op, ops.AddColumnOp) else getattr(op, "column_name", "")
-        )
-        asked = {table, f"{table}.{column}"}
+        added = op.column.name if isinstance(op, ops.AddColumnOp) else ""
+        asked = {name_of(op), f"{name_of(op)}.{added or getattr(op, 'column_name', '')}"}
         return " ".join(f"-x {kind}={name}" for name in self.names[kind] if name in asked)
 
 
 def apply(upgrade: ops.UpgradeOps, requests: Requests, context: MigrationContext) -> None:
-    """Put a rename in the place of a drop and an addition.
-
-    Raises:
-        CommandError: No such pair was found.
-    """
+    """Put a rename in the place of a drop and an addition."""
     for name in requests.names["rename"]:
         old, _, new = name.partition(":")
         new = new.rpartition(".")[2]
@@ -77,19 +68,11 @@ def _is_add(op: Any, drop: Any, new: str) -> bool:  # noqa: ANN401
     return isinstance(op, ops.CreateTableOp) and table_of(op) == (drop.schema, new)
 
 
-def _rename_column(
-    drop: ops.DropColumnOp, add: ops.AddColumnOp, context: MigrationContext
-) -> list[ops.MigrateOperation]:
+def _rename_column(drop: Any, add: Any, context: MigrationContext) -> list[ops.MigrateOperation]:  # noqa: ANN401
     before, after = drop.to_column(), add.column
-    rename = RenameColumnOp(
-        add.table_name,
-        before.name,
-        schema=add.schema,
-        modify_name=after.name,
-        existing_type=before.type,
-        existing_nullable=before.nullable,
-        existing_server_default=before.server_default or False,
-    )
+    rename = RenameColumnOp(add.table_name, before.name, schema=add.schema, modify_name=after.name)
+    rename.existing_type, rename.existing_nullable = before.type, before.nullable
+    rename.existing_server_default = before.server_default or False
     rename.modify_type = after.type if context.impl.compare_type(before, after) else None
     rename.modify_nullable = after.nullable if before.nullable != after.nullable else None
     return [rename]

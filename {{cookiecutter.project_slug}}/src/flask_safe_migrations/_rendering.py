@@ -1,13 +1,14 @@
-"""Decides how types, defaults and expressions are written in a revision."""
+"""How a revision is written: operations that Alembic doesn't have, types, defaults and expressions."""
 
-from __future__ import annotations
+from typing import Any, Literal, Self
 
-from typing import Any, Literal
-
+from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import render_op
 from alembic.ddl.impl import DefaultImpl
 from alembic.ddl.mysql import MariaDBImpl, MySQLImpl
 from alembic.ddl.postgresql import PostgresqlImpl
+from alembic.operations import ops
 from sqlalchemy import DefaultClause, TypeDecorator
 from sqlalchemy.sql.elements import ClauseElement, False_, TextClause, True_
 from sqlalchemy.sql.functions import now
@@ -23,11 +24,95 @@ PORTABLE_DEFAULTS: dict[type, str] = {
 NOW = {"now", "current_timestamp"}
 
 
-class LiteralPercent(DefaultImpl):
-    """Writes a `%` once.
+class AllowOp(ops.MigrateOperation):
+    """A comment in the revision by which `flask db lint` accepts an operation."""
 
-    The driver takes two for one, but only where a statement is sent, not where it is written.
-    """
+    def __init__(self, rule: str, reason: str) -> None:
+        self.rule, self.reason = rule, reason
+
+    def reverse(self) -> Self:
+        return self
+
+
+class AutocommitOp(ops.MigrateOperation):
+    """Operations that PostgreSQL refuses in a transaction."""
+
+    def __init__(self, *operations: ops.MigrateOperation) -> None:
+        self.operations = operations
+
+
+class RenameColumnOp(ops.AlterColumnOp):
+    """A new name for a column, and other changes of it; the reverse is the old name."""
+
+    def reverse(self) -> "RenameColumnOp":
+        reverse = super().reverse()
+        if self.modify_name:
+            reverse.column_name, reverse.modify_name = self.modify_name, self.column_name
+        return reverse  # type: ignore[return-value]  # it is of the class of `self`
+
+
+class CastColumnOp(RenameColumnOp):
+    """A change of type that PostgreSQL makes only with an explicit cast."""
+
+
+class RenameTableOp(ops.RenameTableOp):
+    """A new name for a table; the reverse is the old name."""
+
+    def reverse(self) -> "RenameTableOp":
+        return RenameTableOp(self.new_table_name, self.table_name, schema=self.schema)
+
+
+class SqlOp(ops.ExecuteSQLOp):
+    """A statement, and that which undoes it. Either may be empty."""
+
+    def __init__(self, sql: str, undo: str = "") -> None:
+        super().__init__(sql)
+        self.undo = undo
+
+    def reverse(self) -> "SqlOp":
+        return SqlOp(self.undo, str(self.sqltext))
+
+
+@renderers.dispatch_for(AllowOp)
+def _render_allow(context: AutogenContext, op: AllowOp) -> list[str]:
+    return [f"# lint: allow {op.rule}: {op.reason}"]
+
+
+@renderers.dispatch_for(AutocommitOp)
+def _render_autocommit(context: AutogenContext, op: AutocommitOp) -> list[str]:
+    lines = [line for operation in op.operations for line in render_op(context, operation)]
+    return [
+        f"with {context.opts['alembic_module_prefix']}get_context().autocommit_block():",
+        *lines,
+        "",
+    ]
+
+
+@renderers.dispatch_for(CastColumnOp)
+def _render_cast(context: AutogenContext, op: CastColumnOp) -> str:
+    dialect: Any = context.dialect
+    new: Any = op.modify_type
+    using = f"{dialect.identifier_preparer.quote(op.column_name)}::{new.compile(dialect=dialect)}"
+    text: str = renderers.dispatch(ops.AlterColumnOp)(context, op)
+    return f"{text[:-1]}, postgresql_using={using!r})"
+
+
+@renderers.dispatch_for(RenameTableOp)
+def _render_rename_table(context: AutogenContext, op: RenameTableOp) -> str:
+    names = f"{op.table_name!r}, {op.new_table_name!r}" + f", schema={op.schema!r}" * bool(
+        op.schema
+    )
+    return f"{context.opts['alembic_module_prefix']}rename_table({names})"
+
+
+@renderers.dispatch_for(SqlOp)
+def _render_sql(context: AutogenContext, op: SqlOp) -> list[str]:
+    prefix = context.opts["alembic_module_prefix"]
+    return [f"{prefix}execute({op.sqltext!r})"] if op.sqltext else []
+
+
+class LiteralPercent(DefaultImpl):
+    """Writes a `%` once. The driver takes two for one, but only in a statement that is sent."""
 
     def render_ddl_sql_expr(self, expr: ClauseElement, *args: Any, **options: Any) -> str:  # noqa: ANN401
         text = super().render_ddl_sql_expr(expr, *args, **options)
@@ -36,16 +121,8 @@ class LiteralPercent(DefaultImpl):
 
 
 # Alembic takes the last class of a dialect: https://alembic.sqlalchemy.org/en/latest/api/ddl.html
-class PostgreSQL(LiteralPercent, PostgresqlImpl):
-    __dialect__ = "postgresql"
-
-
-class MySQL(LiteralPercent, MySQLImpl):
-    __dialect__ = "mysql"
-
-
-class MariaDB(LiteralPercent, MariaDBImpl):
-    __dialect__ = "mariadb"
+for impl in (PostgresqlImpl, MySQLImpl, MariaDBImpl):
+    type(impl.__name__, (LiteralPercent, impl), {"__dialect__": impl.__dialect__})
 
 
 def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:

@@ -1,11 +1,9 @@
 """Compares the revisions of this code with those that the database has."""
 
-from __future__ import annotations
-
 import ast
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,11 +23,7 @@ NAMES = re.compile(r"""["'](.+?)["']""")
 
 
 def current_revisions() -> tuple[str, ...]:
-    """Return the latest revisions of the database: none, one or, with unmerged branches, more.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
-    """
+    """Return the latest revisions of the database: none, one or, with unmerged branches, more."""
     state = get_state()
     with connect(state.engine) as connection:
         return read_heads(connection, state)
@@ -39,19 +33,12 @@ def pending_revisions() -> list[str]:
     """Return the revisions of this code that are not applied, oldest first.
 
     The list is empty where a newer release has migrated the database past this code.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
     """
     return find_pending(get_state().directory, current_revisions())
 
 
 def unknown_tables() -> list[str]:
-    """Return the tables of the database that no revision of this code has made.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: The database does not answer.
-    """
+    """Return the tables of the database that no revision of this code has made."""
     state = get_state()
     version_table = state.version_table.get("version_table", "alembic_version")
     known = made_tables(state.directory) | {version_table, _mysql_resume.TABLE, "alembic_lock"}
@@ -59,39 +46,30 @@ def unknown_tables() -> list[str]:
         return sorted(set(inspect(connection).get_table_names()) - known)
 
 
-@contextmanager
-def connect(engine: Engine | Connection) -> Iterator[Connection]:
+def connect(engine: Engine | Connection) -> AbstractContextManager[Connection]:
     """Connect; a test may have put a connection in the place of the engine."""
-    if isinstance(engine, Connection):
-        yield engine
-    else:
-        with engine.connect() as connection:
-            yield connection
+    return nullcontext(engine) if isinstance(engine, Connection) else engine.connect()
 
 
 def read_heads(connection: Connection, state: State) -> tuple[str, ...]:
-    """Return the revisions in the version table."""
     return MigrationContext.configure(connection, opts=state.version_table).get_current_heads()
 
 
 def find_pending(directory: Path, heads: tuple[str, ...]) -> list[str]:
     """Return the revisions of the directory that lead past these heads, oldest first."""
     parents = _read_parents(*_versions(directory))
-    if any(head not in parents for head in heads):
+    applied = set(heads)
+    if applied - parents.keys():
         return []  # a newer release has migrated past us
-    applied: set[str] = set()
-    waiting = list(heads)
-    while waiting:
-        revision = waiting.pop()
-        if revision not in applied:
-            applied.add(revision)
-            waiting.extend(parents[revision])
+    for revision in reversed(parents):
+        if revision in applied:
+            applied.update(parents[revision])
     return [revision for revision in parents if revision not in applied]
 
 
-def has_revisions(directory: Path) -> bool:
-    """Return whether this code has revisions: an image that was built without them has none."""
-    return bool(_read_parents(*_versions(directory)))
+def known_revisions(directory: Path) -> set[str]:
+    """Return the revisions of this code: an image that was built without them has none."""
+    return set(_read_parents(*_versions(directory)))
 
 
 def made_tables(directory: Path) -> frozenset[str]:
@@ -103,10 +81,6 @@ def _versions(directory: Path) -> tuple[Path, int]:
     """Return the folder of the revisions, and in nanoseconds when one was last added or removed."""
     folder = directory / "versions"
     return folder, folder.stat().st_mtime_ns if folder.is_dir() else 0
-
-
-def known_revisions(directory: Path) -> set[str]:
-    return set(_read_parents(*_versions(directory)))
 
 
 def check_files(versions: Path) -> None:
@@ -131,8 +105,7 @@ def check_files(versions: Path) -> None:
             )
     heads = set(by_name) - {name for below in parents.values() for name in below}
     command = click.get_current_context(silent=True)
-    options = command.params if command else {}
-    if len(heads) > 1 and "head" in (options.get("head"), options.get("revision")):
+    if len(heads) > 1 and command and "head" in command.params.values():
         raise CommandError(describe_heads(heads))
 
 

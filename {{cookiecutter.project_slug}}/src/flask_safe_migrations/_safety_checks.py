@@ -1,9 +1,4 @@
-"""Refuses changes that are dangerous for a database in use, before `flask db migrate` writes them.
-
-Each message names the danger, says why it is one on this database, and what to do instead.
-"""
-
-from __future__ import annotations
+"""Refuses changes that are dangerous for a database in use, before `flask db migrate` writes them."""
 
 import re
 from collections.abc import Iterator
@@ -16,10 +11,33 @@ from sqlalchemy.engine import Dialect
 
 from . import _types
 from ._enums import AddEnumMembersOp
-from ._operations import AllowOp
 from ._ordering import flatten, name_of
 from ._renames import Requests
+from ._rendering import AllowOp
 
+REWRITE = (
+    "The new column {name} gets a value of its own in each row.\n"
+    "  Danger: PostgreSQL writes the whole table again, and nobody can use it meanwhile.\n"
+    "  Instead: add the column without a default, give it the default in a later revision, and fill"
+    " existing rows (see flask db backfill --help).\n"
+    "  If the table is small: run the same command with -x rewrite={name}"
+)
+DROP = (
+    "The models no longer have the {kind} {name}.\n"
+    "  Danger: dropping it deletes its data for good, and the running release still reads it.\n"
+    "  Instead: first release code that doesn't use it. Then drop it: run the same command with -x"
+    " drop={name}\n"
+    "  If it was renamed: run the same command with -x rename={name}:NEW_NAME. The running release"
+    " knows the old name only. So in a service that has to go on, add the new one, write to both, and"
+    " drop the old one later."
+)
+REMOVED_MEMBERS = (
+    "The enum {op.name} has members that the models no longer have: {members}.\n"
+    "  Danger: PostgreSQL can't remove a member, and rows may have it.\n"
+    "  Instead: keep it in the models, and stop using it. If it was renamed: run flask db revision, and"
+    ' write in the new file: op.execute("ALTER TYPE {op.name} RENAME VALUE'
+    " '{op.removed[0]}' TO '…'\")"
+)
 NO_MODELS = (
     "The application has no models: the revision would drop every table. A model is known once its"
     " module is imported, for example in __init__.py."
@@ -46,11 +64,6 @@ DEFAULTS: list[tuple[Any, str]] = [
 
 
 def check(upgrade: ops.UpgradeOps, dialect: Dialect, requests: Requests) -> None:
-    """Check what the next revision would do.
-
-    Raises:
-        CommandError: It is dangerous.
-    """
     found = [text for op in flatten(upgrade) for text in _find_dangers(op, dialect, requests)]
     if found:
         raise CommandError("\n\n".join(["No revision was written.", *found]))
@@ -58,15 +71,13 @@ def check(upgrade: ops.UpgradeOps, dialect: Dialect, requests: Requests) -> None
 
 def allow(upgrade: ops.UpgradeOps, dialect: Dialect, requests: Requests) -> None:
     """Write in the revision why `flask db lint` accepts what was requested, or loses nothing."""
-    reasons: dict[str, list[str]] = {}
-    for op in flatten(upgrade):
-        for rules, reason in _find_reasons(op, dialect, requests):
-            on_postgresql, elsewhere = rules.split("/")
-            if rule := on_postgresql if dialect.name == "postgresql" else elsewhere:
-                reasons.setdefault(rule, []).append(reason)
-    upgrade.ops[:0] = [
-        AllowOp(rule, "; ".join(dict.fromkeys(texts))) for rule, texts in reasons.items()
-    ]
+    reasons: dict[str, dict[str, None]] = {}
+    found = [it for op in flatten(upgrade) for it in _find_reasons(op, dialect, requests)]
+    for rules, why in found:
+        on_postgresql, elsewhere = rules.split("/")
+        if rule := on_postgresql if dialect.name == "postgresql" else elsewhere:
+            reasons.setdefault(rule, {})[why] = None
+    upgrade.ops[:0] = [AllowOp(rule, "; ".join(texts)) for rule, texts in reasons.items()]
 
 
 def _find_reasons(op: Any, dialect: Dialect, requests: Requests) -> Iterator[tuple[str, str]]:  # noqa: ANN401
@@ -78,8 +89,8 @@ def _find_reasons(op: Any, dialect: Dialect, requests: Requests) -> Iterator[tup
     elif isinstance(op, ops.RenameTableOp):
         yield "renaming-table/rename", f"requested by -x rename={name_of(op)}:{op.new_table_name}"
     elif isinstance(op, ops.AddColumnOp) and op.column.server_default is not None:
-        reason = requests.find("rewrite", op)
-        reason = f"requested by {reason}" if reason else "all rows share the value"
+        asked = requests.find("rewrite", op)
+        reason = f"requested by {asked}" if asked else "all rows share the value"
         yield "adding-field-with-default/", reason
     elif isinstance(op, ops.DropConstraintOp):
         yield "ban-drop-constraint/", f"the models no longer have {op.constraint_name} as it was"
@@ -88,9 +99,7 @@ def _find_reasons(op: Any, dialect: Dialect, requests: Requests) -> Iterator[tup
         if op.modify_name:
             yield "renaming-column/rename", f"requested by -x rename={name}:{op.modify_name}"
         if op.modify_type is not None:
-            reason = (
-                f"{name} holds all its values; a server that copies the table locks it meanwhile"
-            )
+            reason = f"{name} holds all its values; a server that copies the table locks it"
             if not _types.holds_each_value(op.modify_type, op.existing_type, dialect):
                 reason = f"requested by {requests.find('narrow', op)}"
             yield "changing-column-type/change-type", reason
@@ -102,9 +111,9 @@ def _find_reasons(op: Any, dialect: Dialect, requests: Requests) -> Iterator[tup
 
 def _find_dangers(op: Any, dialect: Dialect, requests: Requests) -> Iterator[str]:  # noqa: ANN401
     if isinstance(op, ops.DropTableOp) and not requests.find("drop", op):
-        yield _describe_drop("table", name_of(op))
+        yield DROP.format(kind="table", name=name_of(op))
     elif isinstance(op, ops.DropColumnOp) and not requests.find("drop", op):
-        yield _describe_drop("column", f"{name_of(op)}.{op.column_name}")
+        yield DROP.format(kind="column", name=f"{name_of(op)}.{op.column_name}")
     elif isinstance(op, ops.AddColumnOp):
         column = op.column
         if not (column.nullable or column.server_default or column.identity or column.computed):
@@ -113,46 +122,20 @@ def _find_dangers(op: Any, dialect: Dialect, requests: Requests) -> Iterator[str
         is_call = not isinstance(default, str) and CALL.search(str(default))
         is_computed = is_call or column.identity or column.computed
         if dialect.name == "postgresql" and is_computed and not requests.find("rewrite", op):
-            yield _describe_rewrite(f"{name_of(op)}.{column.name}")
+            yield REWRITE.format(name=f"{name_of(op)}.{column.name}")
     elif isinstance(op, ops.AlterColumnOp) and op.modify_type is not None:
         is_wider = _types.holds_each_value(op.modify_type, op.existing_type, dialect)
         if not is_wider and not requests.find("narrow", op):
             yield _describe_narrowing(op, dialect)
     elif isinstance(op, AddEnumMembersOp) and op.removed:
-        yield _describe_removed_members(op)
-
-
-def _describe_rewrite(name: str) -> str:
-    return (
-        f"The new column {name} gets a value of its own in each row.\n"
-        "  Danger: PostgreSQL writes the whole table again, and nobody can use it meanwhile.\n"
-        "  Instead: add the column without a default, give it the default in a later revision, and"
-        " fill existing rows (see flask db backfill --help).\n"
-        f"  If the table is small: run the same command with -x rewrite={name}"
-    )
-
-
-def _describe_drop(kind: str, name: str) -> str:
-    return (
-        f"The models no longer have the {kind} {name}.\n"
-        "  Danger: dropping it deletes its data for good, and the release that runs while you migrate"
-        " still reads it.\n"
-        "  Instead: first release code that doesn't use it. Then drop it: run the same command with"
-        f" -x drop={name}\n"
-        f"  If it was renamed: run the same command with -x rename={name}:NEW_NAME. The release that"
-        " runs meanwhile knows the old name only. So in a service that has to go on, add the new one,"
-        " write to both, and drop the old one later."
-    )
+        yield REMOVED_MEMBERS.format(op=op, members=", ".join(op.removed))
 
 
 def _describe_not_null(table: str, column: sa.Column[Any], dialect: Dialect) -> str:
-    default = _find_default(column)
     instead = "each row needs a value of its own, so add it in three steps"
-    if default:
-        instead = (
-            f"give existing rows a value in the model, as in {column.name}: Mapped[…] ="
-            f" mapped_column(server_default={default}).\n  Or in three steps"
-        )
+    if default := _find_default(column):
+        model = f"{column.name}: Mapped[…] = mapped_column(server_default={default})"
+        instead = f"give existing rows a value in the model, as in {model}.\n  Or in three steps"
     return (
         f"The new column {table}.{column.name} is NOT NULL and has no server default.\n"
         f"  Danger: {NOT_NULL_REASONS.get(dialect.name, 'Existing rows have no value for it.')}\n"
@@ -163,8 +146,10 @@ def _describe_not_null(table: str, column: sa.Column[Any], dialect: Dialect) -> 
 
 def _find_default(column: sa.Column[Any]) -> str:
     """Return a server default that fits the column, or nothing if rows can't share one."""
-    uniques: list[Any] = [it for it in column.table.indexes if it.unique]
-    uniques += [it for it in column.table.constraints if isinstance(it, sa.UniqueConstraint)]
+    items: list[Any] = [*column.table.indexes, *column.table.constraints]
+    uniques = [
+        it for it in items if isinstance(it, sa.UniqueConstraint) or getattr(it, "unique", False)
+    ]
     is_unique = any([*it.columns] == [column] for it in uniques)
     if is_unique or column.primary_key or column.foreign_keys:
         return ""
@@ -181,20 +166,9 @@ def _describe_narrowing(op: Any, dialect: Dialect) -> str:  # noqa: ANN401
     old, new = (it.compile(dialect=dialect) for it in (op.existing_type, op.modify_type))
     return (
         f"The type of {name} changes from {old} to {new}.\n"
-        "  Danger: the new type doesn't hold every value of the old one. Values are cut off or"
-        " converted, or the server stops at them.\n"
+        "  Danger: values of the old type that the new one doesn't hold are cut off or refused.\n"
         "  Instead: add a column of the new type, fill it (see flask db backfill --help), use it, and"
         " drop the old one later.\n"
         "  If each value fits, and the table may be locked while it is converted: run the same command"
         f" with -x narrow={name}"
-    )
-
-
-def _describe_removed_members(op: AddEnumMembersOp) -> str:
-    return (
-        f"The enum {op.name} has members that the models no longer have: {', '.join(op.removed)}.\n"
-        "  Danger: PostgreSQL can't remove a member, and rows may have it.\n"
-        "  Instead: keep it in the models, and stop using it. If it was renamed: run flask db revision,"
-        f' and write in the new file: op.execute("ALTER TYPE {op.name} RENAME VALUE'
-        f" '{op.removed[0]}' TO '…'\")"
     )

@@ -1,7 +1,5 @@
 """Reaches the database server: connects, explains why that fails, creates and drops databases."""
 
-from __future__ import annotations
-
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,37 +13,22 @@ from sqlalchemy.pool import NullPool
 CONNECT_TIMEOUT = 3  # seconds
 
 # How the drivers call these limits. psycopg's limit for connecting covers the server's greeting.
-CONNECT_OPTIONS = {
-    "psycopg": "connect_timeout",
-    "psycopg2": "connect_timeout",
-    "pymysql": "connect_timeout",
-    "mysqldb": "connect_timeout",
-    "mysqlconnector": "connection_timeout",
-}
+CONNECT_OPTIONS = dict.fromkeys(("psycopg", "psycopg2", "pymysql", "mysqldb"), "connect_timeout")
+CONNECT_OPTIONS["mysqlconnector"] = "connection_timeout"
 READ_OPTIONS = {"pymysql": "read_timeout", "mysqldb": "read_timeout"}
 # Limits of an application's queries: a statement of a migration may take longer.
 QUERY_LIMITS = ("read_timeout", "write_timeout")
-
-IS_THERE = {
-    "postgresql": "SELECT count(*) FROM pg_database WHERE datname = :name",
-    "mysql": "SELECT count(*) FROM information_schema.schemata WHERE schema_name = :name",
-    "mariadb": "SELECT count(*) FROM information_schema.schemata WHERE schema_name = :name",
-}
 # A lock that was not available, and a deadlock, of PostgreSQL and MySQL. In a Galera cluster the latter
 # is a change that another node has made first; 1047 comes from a node that has lost the others.
 TEMPORARY = {"55P03", "40P01", "1205", "1213", "1047"}
 
 
 class DatabaseUnavailable(Exception):
-    """The database can't be used. The text says where it is, why, and what to do.
-
-    Attributes:
-        missing: Whether the server answers, but has no database of this name.
-    """
+    """The database can't be used. The text says where it is, why, and what to do."""
 
     def __init__(self, message: str, *, missing: bool = False) -> None:
         super().__init__(message)
-        self.missing = missing
+        self.missing = missing  # whether the server answers, but has no database of this name
 
 
 def is_in_memory(url: URL) -> bool:
@@ -74,26 +57,18 @@ def migration_options(url: URL) -> dict[str, Any]:
 def connect_args(
     url: URL, given: dict[str, Any] | None = None, read_timeout: float = 0
 ) -> dict[str, Any]:
-    """Return options for connecting, with a limit of time where the address has none.
-
-    Args:
-        given: The options of the application, whose limits for its queries are left out.
-        read_timeout: Seconds to wait for an answer; 0 is no limit.
-    """
+    """Return options for connecting, with a limit of time where the address has none."""
     driver = url.get_driver_name()
     limits = {CONNECT_OPTIONS.get(driver): CONNECT_TIMEOUT, READ_OPTIONS.get(driver): read_timeout}
     kept = {name: value for name, value in (given or {}).items() if name not in QUERY_LIMITS}
+    given_in_url = {None, *url.query}
     return kept | {
-        name: limit for name, limit in limits.items() if name and limit and name not in url.query
+        str(it): limit for it, limit in limits.items() if limit and it not in given_in_url
     }
 
 
 def check_database(url: URL) -> None:
-    """Connect to the database once, within a few seconds.
-
-    Raises:
-        DatabaseUnavailable: The database can't be used.
-    """
+    """Connect to the database once, or raise DatabaseUnavailable within a few seconds."""
     started = time.monotonic()
     try:
         _connect(url)
@@ -104,24 +79,19 @@ def check_database(url: URL) -> None:
             with suppress(DBAPIError):
                 _connect(url)  # another process has created it since
                 return
+        place, folder = describe_database(url), Path(url.database or "").parent
         if is_there is False:
-            raise DatabaseUnavailable(
-                f"There is no database {describe_database(url)}. To create it, run:"
-                " flask db prepare",
-                missing=True,
-            ) from error
-        raise DatabaseUnavailable(
-            f"The database {describe_database(url)} can't be used: {get_reason(error)}."
-            f" {_get_remedy(url)}"
-        ) from error
+            said = f"There is no database {place}. To create it, run: flask db prepare"
+            raise DatabaseUnavailable(said, missing=True) from error
+        remedy = "Correct DATABASE_URL, or start the database."
+        if url.get_backend_name() == "sqlite" and not folder.is_dir():
+            remedy = f"Create its folder, {folder}, or change DATABASE_URL."
+        said = f"The database {place} can't be used: {get_reason(error)}. {remedy}"
+        raise DatabaseUnavailable(said) from error
 
 
 def create_database(url: URL) -> None:
-    """Create the database, unless another process creates it at the same moment.
-
-    Raises:
-        DatabaseUnavailable: The server refuses.
-    """
+    """Create the database, or raise DatabaseUnavailable if it isn't there afterwards."""
     encoding = "" if url.get_backend_name() == "postgresql" else " CHARACTER SET utf8mb4"
     try:
         _run_on_server(url, "CREATE DATABASE {name}" + encoding)
@@ -133,11 +103,7 @@ def create_database(url: URL) -> None:
 
 
 def drop_database(url: URL) -> None:
-    """Drop the database, if there is one of this name.
-
-    Raises:
-        DatabaseUnavailable: The server refuses.
-    """
+    """Drop the database if it is there, or raise DatabaseUnavailable."""
     _run_on_server(url, "DROP DATABASE IF EXISTS {name}")
 
 
@@ -169,7 +135,6 @@ def _connect(url: URL) -> None:
 
 
 def _create_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401
-    """Return an engine that waits a few seconds for each answer, and keeps no connection."""
     given = current_app.config.get("SQLALCHEMY_ENGINE_OPTIONS", {}).get("connect_args", {})
     arguments = connect_args(url, given, CONNECT_TIMEOUT)
     return create_engine(url, poolclass=NullPool, connect_args=arguments, **options)
@@ -179,38 +144,28 @@ def _create_server_engine(url: URL) -> Engine:
     """Return an engine for the server without the database; each statement is committed."""
     # PostgreSQL has a database for such work; the others need none.
     other = "postgres" if url.get_backend_name() == "postgresql" else None
-    server = URL.create(
-        url.drivername, url.username, url.password, url.host, url.port, other, url.query
-    )
-    return _create_engine(server, isolation_level="AUTOCOMMIT")
+    place = url.username, url.password, url.host, url.port, other, url.query
+    return _create_engine(URL.create(url.drivername, *place), isolation_level="AUTOCOMMIT")
 
 
 def _run_on_server(url: URL, statement: str) -> None:
     engine = _create_server_engine(url)
     name = engine.dialect.identifier_preparer.quote_identifier(url.database or "")
+    statement = statement.format(name=name)
     try:
         with engine.connect() as connection:
-            connection.exec_driver_sql(statement.format(name=name))
+            connection.exec_driver_sql(statement)
     except DBAPIError as error:
-        raise DatabaseUnavailable(
-            f"{statement.format(name=name)} failed: {get_reason(error)}."
-        ) from error
+        raise DatabaseUnavailable(f"{statement} failed: {get_reason(error)}.") from error
 
 
 def _is_there(url: URL) -> bool | None:
     """Return whether the server has the database, or None where the server can't be asked."""
-    query = IS_THERE.get(url.get_backend_name())
-    if not query:
-        return None
+    on_postgresql = url.get_backend_name() == "postgresql"
+    kept = "pg_database WHERE dat" if on_postgresql else "information_schema.schemata WHERE schema_"
+    query = text(f"SELECT count(*) FROM {kept}name = :name")  # noqa: S608
     try:
         with _create_server_engine(url).connect() as connection:
-            return bool(connection.scalar(text(query), {"name": url.database}))
+            return bool(connection.scalar(query, {"name": url.database}))
     except DBAPIError:
         return None
-
-
-def _get_remedy(url: URL) -> str:
-    folder = Path(url.database or "").parent
-    if url.get_backend_name() == "sqlite" and not folder.is_dir():
-        return f"Create its folder, {folder}, or change DATABASE_URL."
-    return "Correct DATABASE_URL, or start the database."

@@ -1,7 +1,5 @@
 """Holds what the extension knows of each application."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +14,6 @@ from sqlalchemy import URL, Engine, MetaData, Table, make_url
 
 @dataclass
 class State:
-    """What the extension knows of one application."""
-
     migrate: Migrate
     seed: Callable[[], object] | None
     # The form of the page about pending migrations sends it back: no other site knows it.
@@ -28,26 +24,22 @@ class State:
 
     @property
     def directory(self) -> Path:
-        """The folder of the migrations."""
         return Path(self.migrate.directory)
 
     @property
     def metadata(self) -> MetaData | Sequence[MetaData]:
         """The tables of all models: `target_metadata` as Alembic calls it, or that of `db`."""
         db: Any = self.migrate.db
-        metadata: MetaData | Sequence[MetaData] | None = self.migrate.alembic_ctx_kwargs.get(
-            "target_metadata"
-        )
+        metadata: Any = self.migrate.alembic_ctx_kwargs.get("target_metadata")
         if metadata is None:
             metadata = db.metadatas[None] if hasattr(db, "metadatas") else db.metadata
-        return metadata
+        return metadata  # type: ignore[no-any-return]
 
     @property
     def tables(self) -> list[Table]:
         """The tables of all models, sorted by name."""
         found = [self.metadata] if isinstance(self.metadata, MetaData) else self.metadata
-        tables = (table for metadata in found for table in metadata.tables.values())
-        return sorted(tables, key=lambda table: table.key)
+        return sorted((it for one in found for it in one.tables.values()), key=lambda it: it.key)
 
     @property
     def other_binds(self) -> list[str]:
@@ -59,12 +51,11 @@ class State:
     @property
     def version_table(self) -> dict[str, Any]:
         """The options by which Alembic finds its table of revisions."""
-        options = self.migrate.alembic_ctx_kwargs.items()
-        return {name: value for name, value in options if name.startswith("version_table")}
+        options = self.migrate.alembic_ctx_kwargs
+        return {name: options[name] for name in options if name.startswith("version_table")}
 
     @property
     def engine(self) -> Engine:
-        """The engine that the application uses, in its context."""
         db: Any = self.migrate.db
         engine: Engine = db.engine
         return engine
@@ -77,16 +68,10 @@ class State:
 
 
 def get_state() -> State:
-    """Return the state of the current application.
-
-    Raises:
-        RuntimeError: `SafeMigrate` was not initialized with this application.
-    """
-    try:
-        state: State = current_app.extensions["safe_migrations"]
-    except KeyError:
+    state: State | None = current_app.extensions.get("safe_migrations")
+    if state is None:
         raise RuntimeError(
             "This application has no SafeMigrate. Call SafeMigrate(app, db), or"
             " migrate.init_app(app, db), where the application is created."
-        ) from None
+        )
     return state

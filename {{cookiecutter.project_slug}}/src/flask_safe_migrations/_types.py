@@ -1,7 +1,5 @@
 """Compares types of columns: which generic type means the same, and which type holds all values."""
 
-from __future__ import annotations
-
 import math
 import re
 from contextlib import suppress
@@ -83,9 +81,8 @@ def holds_each_value(new: Any, old: Any, dialect: Dialect) -> bool:  # noqa: ANN
     if a.name in FLOATS and b.name in FLOATS:
         return FLOATS.index(b.name) >= FLOATS.index(a.name)
     if a.name == b.name and a.name in TIMES and a.rest == b.rest:
-        before, after = (
-            6 if it is None and dialect.name == "postgresql" else it or 0 for it in (a.size, b.size)
-        )
+        default = 6 if dialect.name == "postgresql" else 0
+        before, after = (default if it is None else it for it in (a.size, b.size))
         return after >= before
     return False
 

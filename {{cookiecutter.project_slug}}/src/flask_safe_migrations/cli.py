@@ -1,14 +1,18 @@
 """Adds commands to those of `flask db`. It imports no application: each `flask` command loads it."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 from alembic.util import CommandError
 from flask import current_app
 from flask.cli import NoAppException, ScriptInfo, with_appcontext
 from flask_migrate.cli import db as flask_db
+from sqlalchemy.exc import DBAPIError
+
+from . import _backfill, _lint, _prepare, _server
+from ._state import get_state
 
 REPORT_INTERVAL = 2  # seconds
 
@@ -32,37 +36,42 @@ db = DatabaseGroup(
 )
 
 
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Show what went wrong without a traceback."""
+    try:
+        yield
+    except (_server.DatabaseUnavailable, CommandError, DBAPIError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
 @db.command()
 @with_appcontext
+@errors_in_one_line()
 def prepare() -> None:
     """Create the database if it is missing, upgrade it, and seed it if it is new."""
-    from . import DatabaseUnavailable, _prepare
-
-    try:
-        for line in _prepare.prepare():
-            click.echo(line)
-    except (DatabaseUnavailable, CommandError) as error:
-        raise click.ClickException(str(error)) from error
+    for line in _prepare.prepare():
+        click.echo(line)
 
 
 @db.command()
 @with_appcontext
 def seed() -> None:
     """Add the rows that a new database starts with."""
-    _seed()
+    if not (function := get_state().seed):
+        raise click.ClickException(
+            "There is nothing to seed. Give a function that adds rows: SafeMigrate(app, db, seed=…)"
+        )
+    function()
 
 
 @db.command()
 @click.argument("revisions", nargs=-1)
 @with_appcontext
+@errors_in_one_line()
 def lint(revisions: tuple[str, ...]) -> None:
     """Report what is dangerous in REVISIONS, or in all of them."""
-    from . import _lint
-
-    try:
-        violations = _lint.lint(revisions)
-    except (CommandError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    violations = _lint.lint(revisions)
     for violation in violations:
         click.echo(violation, err=True)
     if violations:
@@ -76,36 +85,26 @@ def lint(revisions: tuple[str, ...]) -> None:
 @click.option("--where", help="The rows in SQL, in place of those where COLUMN is NULL.")
 @click.option("--batch-size", default=1000, type=click.IntRange(1), show_default=True)
 @with_appcontext
+@errors_in_one_line()
 def backfill(column: str, expression: str, where: str | None, batch_size: int) -> None:
     """Set COLUMN, such as note.rank, to the SQL EXPRESSION in small batches.
 
     Only rows where it is NULL are changed. It can be stopped, and run again to continue.
     """
-    from . import _backfill
-
-    started = reported = time.monotonic()
-    try:
-        for done, total in _backfill.backfill(column, expression, where, batch_size):
-            if time.monotonic() - reported > REPORT_INTERVAL:
-                reported = time.monotonic()
-                left = (reported - started) / max(done, 1) * max(total - done, 0)
-                click.echo(f"{done:,} of {total:,} rows; about {left / 60:.1f} minutes left")
-    except CommandError as error:
-        raise click.ClickException(str(error)) from error
+    done, reported = 0, time.monotonic()
+    for done in _backfill.backfill(column, expression, where, batch_size):
+        if time.monotonic() - reported > REPORT_INTERVAL:
+            reported = time.monotonic()
+            click.echo(f"{done:,} rows are done")
     click.echo(f"Filled {column} in {done:,} rows.")
 
 
 @db.command()
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option("--drop", multiple=True, help="A table that no revision here makes.")
 @with_appcontext
-def reset(yes: bool, drop: tuple[str, ...]) -> None:
+@errors_in_one_line()
+def reset(yes: bool) -> None:
     """Undo all revisions, apply them again, and seed: in development only."""
-    from sqlalchemy.exc import DBAPIError
-
-    from . import DatabaseUnavailable, _reset, _server
-    from ._state import get_state
-
     place = _server.describe_database(get_state().url)
     if not current_app.debug:
         raise click.ClickException(
@@ -114,19 +113,6 @@ def reset(yes: bool, drop: tuple[str, ...]) -> None:
         )
     if not yes:
         click.confirm(f"Delete all rows of this project in {place}?", abort=True)
-    try:
-        _reset.reset(drop)
-    except (DatabaseUnavailable, CommandError, DBAPIError) as error:
-        raise click.ClickException(str(error)) from error
-    _seed(required=False)
-
-
-def _seed(*, required: bool = True) -> None:
-    from ._state import get_state
-
+    _prepare.reset()
     if function := get_state().seed:
         function()
-    elif required:
-        raise click.ClickException(
-            "There is nothing to seed. Give a function that adds rows: SafeMigrate(app, db, seed=…)"
-        )
