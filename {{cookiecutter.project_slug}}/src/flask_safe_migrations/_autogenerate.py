@@ -24,7 +24,6 @@ from . import (
     _types,
 )
 from ._state import get_state
-from ._unimported import find_unimported_models
 
 log = logging.getLogger("alembic.env")
 
@@ -80,12 +79,9 @@ def process_script(
     migration_context: MigrationContext, script: ops.MigrationScript
 ) -> list[ops.MigrationScript]:
     """Turn what Alembic has found into revisions that are safe, or refuse."""
-    for path in find_unimported_models():
-        log.warning(
-            "%s has a model that nothing imports, so that no revision holds it. Import its module"
-            " where the application is created.",
-            os.path.relpath(path),
-        )
+    for path in _differences.find_unimported_models():
+        text = "%s has a model that nothing imports. Import it where the application is created."
+        log.warning(text, os.path.relpath(path))
     if not get_state().tables:
         raise CommandError(_safety_checks.NO_MODELS)
     upgrade = script.upgrade_ops

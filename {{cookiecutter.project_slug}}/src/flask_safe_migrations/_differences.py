@@ -1,7 +1,9 @@
 """Explains how the models, the revisions and the database differ, and which command helps."""
 
+import ast
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +18,13 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import MultipleHeads, RangeNotAncestorError, RevisionError
 from alembic.util import CommandError
+from flask import current_app
 
 from . import _options, _ordering, _revisions, _server
 from ._state import get_state
 
 log = logging.getLogger("alembic.env")
+BASES = {"db.Model", "Model", "Base"}
 comparing = Lock()  # Alembic has one context in a process
 
 
@@ -128,3 +132,21 @@ def _find_maker(op: Any, column: str) -> str | None:  # noqa: ANN401
             if names[:1] == [op.table_name] and op.schema in schemas and is_last:
                 return script.revision if re.search(makes, call) else None
     return None
+
+
+def find_unimported_models() -> list[Path]:
+    """Return the files of the application's package that hold a model and are not imported."""
+    root = Path(current_app.root_path)
+    imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    if str(root / "__init__.py") not in imported:  # beside a single module may be anything
+        return []
+    return [it for it in sorted(root.rglob("*.py")) if str(it) not in imported and _has_model(it)]
+
+
+def _has_model(path: Path) -> bool:
+    try:
+        nodes = ast.walk(ast.parse(path.read_bytes()))
+    except (SyntaxError, ValueError):
+        return False
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    return any(ast.unparse(base) in BASES for node in classes for base in node.bases)

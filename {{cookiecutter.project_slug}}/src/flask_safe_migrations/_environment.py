@@ -80,10 +80,9 @@ def _run() -> None:
     except (DatabaseUnavailable, MigrationLocked) as error:
         raise CommandError(str(error)) from error
     except DBAPIError as error:
-        statement = " ".join((error.statement or "").split())
-        said = f"{_server.get_reason(error)}." + f"\nThe statement was: {statement}" * bool(
-            statement
-        )
+        said = f"{_server.get_reason(error)}."
+        if error.statement:
+            said += f"\nThe statement was: {' '.join(error.statement.split())}"
         raise CommandError(said) from error
 
 
@@ -157,10 +156,8 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     context.get_context().on_version_apply_callbacks += (_record_new_database,)
     heads = context.get_context().get_current_heads()
     command = context.get_context().opts["fn"].__name__
-    known = (
-        heads if command == "do_stamp" else [it.revision for it in context.script.walk_revisions()]
-    )
-    if unknown := set(heads) - set(known):
+    known = {it.revision for it in context.script.walk_revisions()}
+    if command != "do_stamp" and (unknown := set(heads) - known):
         raise _differences.UnknownRevision(min(unknown))
     if command == "upgrade" and not heads:
         _refuse_existing_tables(connection)

@@ -13,7 +13,7 @@ from flask_migrate import Config, Migrate
 
 from . import _pending_page, _revisions, cli  # noqa: F401  # cli adds commands to Flask-Migrate's
 from ._state import State, get_state
-from ._stock_environment import has_stock_environment, is_foreign_environment
+from ._stock_environment import has_stock_environment, read_environment
 
 PACKAGE = Path(__file__).parent
 INIT_TEMPLATES = PACKAGE / "init"  # what `flask db init` copies
@@ -91,7 +91,7 @@ class SafeMigrate(Migrate):
                 config.set_main_option("version_locations", _escaped(folder / "versions"))
             config.set_main_option("script_location", _escaped(ENVIRONMENT))
             config.attributes["revision_template"] = str(folder / "script.py.mako")
-        elif not get_state().has_warned and is_foreign_environment(folder):
+        elif not get_state().has_warned and "run_environment" not in read_environment(folder):
             get_state().has_warned = True
             log.warning(FOREIGN_ENVIRONMENT, folder / "env.py")
         return config  # type: ignore[no-any-return]

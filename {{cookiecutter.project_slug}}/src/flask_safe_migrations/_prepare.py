@@ -5,7 +5,7 @@ from typing import Any
 
 from alembic import command
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData, delete, inspect, table
+from sqlalchemy import Connection, MetaData, delete, func, inspect, select, table
 
 from . import _differences, _environment, _mysql_resume, _revisions, _server
 from ._state import State, get_state
@@ -35,7 +35,12 @@ def prepare() -> list[str]:
         done.append(f"A newer release has migrated the database to {error.revision}.")
     if config.attributes.get("is_new_database") and state.seed:
         state.seed()
-        done.append("Seeded it.")
+        with _revisions.connect(state.engine) as connection:
+            names = set(inspect(connection).get_table_names())
+            made = names & set(_revisions.made_tables(state.directory))
+            counts = [select(func.count()).select_from(table(name)) for name in made]
+            if any(connection.scalar(count) for count in counts):
+                done.append("Seeded it.")
     return done
 
 
@@ -50,8 +55,7 @@ def reset() -> None:
         if is_lost and not is_of_this_project(connection, state):
             raise CommandError(
                 f"Nothing was deleted: {_differences.describe_database()} doesn't have the tables of"
-                " this project. If it is not of another one, drop the database, and run: flask db"
-                " prepare"
+                " this project. If it isn't another's, drop it, and run: flask db prepare"
             )
     if not is_lost:
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import flask_migrate
 
+OWN_ENV = Path(__file__).parent / "init" / "flask" / "env.py"
 STOCK_ENV = Path(flask_migrate.__file__).parent / "templates" / "flask" / "env.py"
 # What the releases 0.1 to 4.1 of Flask-Migrate have written, as `_normalize` returns it.
 STOCK_ENVS = """
@@ -20,21 +21,15 @@ FORMER_ENV = re.compile(r"from \w+\.database(\.migration)? import environment\s+
 
 def has_stock_environment(directory: Path) -> bool:
     """Whether `env.py` is as Flask-Migrate, or a former release of ours, has written it."""
-    text = _read_environment(directory)
+    text = read_environment(directory)
     known = (*STOCK_ENVS, _normalize(STOCK_ENV.read_text(encoding="utf-8")))
     return _normalize(text) in known or bool(FORMER_ENV.search(text))
 
 
-def is_foreign_environment(directory: Path) -> bool:
-    """Whether `env.py` is somebody's own, and does without the extension."""
-    text = _read_environment(directory)
-    return bool(text) and "run_environment" not in text
-
-
-def _read_environment(directory: Path) -> str:
-    """Return the text of `env.py`, which is empty before `flask db init`."""
+def read_environment(directory: Path) -> str:
+    """Return the text of `env.py`, or of ours before `flask db init`."""
     path = directory / "env.py"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return (path if path.exists() else OWN_ENV).read_text(encoding="utf-8")
 
 
 def _normalize(text: str) -> str:
