@@ -23,10 +23,8 @@ from .accounts import tokens
 from .security import CONTENT_POLICY
 from .text import clean_lines
 
-PREFIX = "/api"
 PROBLEM_JSON = "application/problem+json"
-# What `clean_text` accepts, for the description.
-# In Python alone, `\s` includes \x85, and in JavaScript alone \ufeff: both are named.
+# Of `clean_text`. In Python alone, `\s` includes \x85, and in JavaScript alone \ufeff.
 LINE = r"^[^\x00-\x1f\x7f]*$"
 LINES = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
 WORDS = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
@@ -44,7 +42,7 @@ class ProblemSchema(Schema):
 
 
 class Parser(FlaskParser):
-    """Reads the input of a request, and accepts nothing that is ambiguous."""
+    """Reads the input of a request."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
@@ -53,20 +51,12 @@ class Parser(FlaskParser):
         if req.mimetype != "application/json":
             abort(415, "Send JSON, with the header Content-Type: application/json.")
         try:
-            value = json.loads(req.get_data().decode(), object_pairs_hook=_refuse_duplicates)
+            value = json.loads(req.get_data().decode())
             # Not every program reads half a surrogate pair: https://www.rfc-editor.org/rfc/rfc7493
             json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
             return value
-        except RecursionError:
-            abort(400, "The body is nested too deep.")
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             abort(400, f"The body is not valid JSON: {error}")
-
-    def load_querystring(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401
-        values = super().load_querystring(req, schema)
-        if repeated := {key for key, given in req.args.lists() if given[1:]} - values.multiple_keys:
-            raise ValidationError({key: ["Send it once."] for key in repeated})
-        return values
 
 
 class Blueprint(flask_smorest.Blueprint):
@@ -103,7 +93,7 @@ class Api(flask_smorest.Api):
             },
 {%- endif %}
             OPENAPI_VERSION="3.1.0",
-            OPENAPI_URL_PREFIX=PREFIX,
+            OPENAPI_URL_PREFIX="/api",
             OPENAPI_RAPIDOC_PATH="docs",
             OPENAPI_RAPIDOC_URL="../static/rapidoc/rapidoc-min.js",
         )
@@ -113,7 +103,7 @@ class Api(flask_smorest.Api):
         tokens.init_app(app)
 {%- endif %}
 {%- if cookiecutter.interface == "api" %}
-        app.add_url_rule("/", "home", lambda: app.redirect(request.script_root + f"{PREFIX}/docs"))
+        app.add_url_rule("/", "home", lambda: app.redirect(request.script_root + "/api/docs"))
 {%- endif %}
 {% if cookiecutter.accounts == "yes" %}
     def register_blueprint(self, blp: Blueprint, *, public: bool = False, **options: Any) -> None:
@@ -127,7 +117,6 @@ class Api(flask_smorest.Api):
                     tokens.require_token()
 {% else %}
     def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
-        """Add the operations of a blueprint."""
 {%- endif %}
 {%- if cookiecutter.interface == "pages+api" %}
         self.app.extensions["csrf"].exempt(blp)  # the API ignores cookies
@@ -153,7 +142,7 @@ def text_field(pattern: str, max_length: int, description: str, **options: Any) 
 def is_api_request() -> bool:
     """Return whether the request is for a blueprint of the API, or an address beside it."""
     blueprint = current_app.blueprints.get(request.blueprint or "")
-    return isinstance(blueprint, Blueprint) or request.path.startswith(f"{PREFIX}/")
+    return isinstance(blueprint, Blueprint) or request.path.startswith("/api/")
 
 
 def render_error(error: HTTPException) -> ResponseReturnValue:
@@ -173,12 +162,6 @@ def render_error(error: HTTPException) -> ResponseReturnValue:
     if messages := getattr(error, "data", {}).get("messages"):
         problem |= {"detail": "Some values can't be used. See errors.", "errors": messages}
     return Response(json.dumps(problem), error.code, error.get_headers(), content_type=PROBLEM_JSON)
-
-
-def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len(value := dict(pairs)) < len(pairs):
-        raise ValueError("an object has a name twice")
-    return value
 
 
 def _finish_response(response: Response) -> Response:

@@ -61,7 +61,6 @@ def load_config() -> SimpleNamespace:
     env.database_url("DATABASE_URL")
     env.int("QUERY_TIMEOUT", 30, validate=seconds)
     env.float("SLOW_QUERY", 0.5, validate=seconds)
-    # src/flask_safe_migrations/README.md
     env.database_url("MIGRATION_DATABASE_URL", "", required=False)
     env.float("MIGRATION_WAIT", 600, validate=seconds)
     env.float("MIGRATION_LOCK_TIMEOUT", 10, validate=seconds)

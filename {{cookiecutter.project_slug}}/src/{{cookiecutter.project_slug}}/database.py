@@ -135,7 +135,8 @@ def limit_queries(connection: Connection) -> None:
 def set_charset(table: Table, connection: Connection, **options: object) -> None:
     """Create tables for all characters on MySQL, where many databases have another default."""
     name, query = connection.dialect.name, "SELECT @@character_set_database"
-    if name in ("mysql", "mariadb") and connection.exec_driver_sql(query).scalar() != "utf8mb4":
+    ask = getattr(connection, "exec_driver_sql", None)  # there is none where SQL is printed
+    if name in ("mysql", "mariadb") and ask and ask(query).scalar() != "utf8mb4":
         table.dialect_kwargs.setdefault(f"{name}_charset", "utf8mb4")
 
 

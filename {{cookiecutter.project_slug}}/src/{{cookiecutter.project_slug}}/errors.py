@@ -17,7 +17,6 @@ TEMPORARY = re.compile(
     "25006|40...|53...|55P03|57...|58030|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
     "|1021|1047|1114|1205|1213|1290|1317|1792|1836|1969|3024"
 )
-# A value that has to be unique; a row to which others refer, or that is not there.
 CONFLICT = re.compile("23503|23505|SQLITE_CONSTRAINT_(FOREIGNKEY|UNIQUE)|1062|1451|1452")
 
 
@@ -26,7 +25,7 @@ def init_app(app: Flask, render: Callable[[HTTPException], ResponseReturnValue])
     app.register_error_handler(HTTPException, render)
     app.register_error_handler(exc.DBAPIError, handle_database_error)
     app.register_error_handler(exc.TimeoutError, handle_database_error)
-    app.register_error_handler(StaleDataError, handle_stale_data)
+    app.register_error_handler(StaleDataError, handle_conflict)
 
 
 def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseReturnValue:
@@ -35,9 +34,7 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
         if any(CONFLICT.fullmatch(str(code)) for code in codes):
-            db.session.rollback()
-            conflict = Conflict("Another row has the same value, or refers to this one.")
-            return current_app.handle_http_exception(conflict)
+            return handle_conflict(error, "Another row has the same value, or refers to this one.")
         if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
         if {"25006", 1290, 1792, 1836}.intersection(codes):
@@ -47,7 +44,7 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
     return current_app.handle_http_exception(ServiceUnavailable(text, retry_after=60))
 
 
-def handle_stale_data(error: StaleDataError) -> ResponseReturnValue:
-    """Return 409: another request has changed the row since this one read it."""
+def handle_conflict(error: object, text: str = "Somebody has changed it.") -> ResponseReturnValue:
+    """Return 409: the row is not as the request expects, or can't be."""
     db.session.rollback()
-    return current_app.handle_http_exception(Conflict("Somebody has changed it. Read it again."))
+    return current_app.handle_http_exception(Conflict(text))

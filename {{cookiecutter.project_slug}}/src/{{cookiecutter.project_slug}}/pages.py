@@ -13,7 +13,6 @@ blueprint = Blueprint("home", __name__)
 
 def init_app(app: Flask) -> None:
     """Enable CSRF protection, and register the home page."""
-    # No text is lost that took hours to write: https://flask-wtf.readthedocs.io/en/stable/config/
     app.config.update(WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
     if app.config["SESSION_COOKIE_SECURE"]:
         app.config["SESSION_COOKIE_NAME"] = "__Host-session"
@@ -27,8 +26,7 @@ def home() -> str:
         return render_template("home.html")
     database = f"{db.engine.dialect.name}, {describe_database(db.engine.url)}"
     status = {"revisions": current_revisions(), "problem": find_problem()}
-    rules = sorted(current_app.url_map.iter_rules(), key=str)
-    return render_template("home.html", database=database, rules=rules, **status)
+    return render_template("home.html", database=database, app=current_app, **status)
 
 
 def render_error(error: HTTPException) -> Response:

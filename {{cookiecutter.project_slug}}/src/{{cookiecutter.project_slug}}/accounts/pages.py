@@ -64,7 +64,7 @@ def delete() -> ResponseReturnValue:
     """Ask first, then delete the account with all that belongs to it."""
     if request.method == "GET":
         return render_template("accounts/delete.html")
-    account = db.session.get(Account, current_user.id)
+    account = db.session.get_one(Account, current_user.id)
     logout_user()
     # The children first: MySQL cascades to no row to which another one refers.
     for table in reversed(db.metadata.sorted_tables):
