@@ -18,6 +18,10 @@ from {{ cookiecutter.project_slug }}.notes import queries
 from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 
+def test_a_note_is_shown_by_its_title() -> None:
+    assert str(Note(title="Milk")) == "Milk"
+
+
 def test_a_value_that_has_to_be_unique_is_a_conflict(app: Flask) -> None:
     with app.test_request_context("/api/notes"):
         db.session.add_all([Tag(name="shop"), Tag(name="shop")])
