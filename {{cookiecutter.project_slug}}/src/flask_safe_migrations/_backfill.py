@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from . import _environment, _server
 
 
-def backfill(name: str, value: str, where: str | None, size: int) -> Iterator[int]:
-    """Set a column where it has no value, commit each batch, and yield how many rows are done."""
+def backfill(name: str, value: str, where: str | None, size: int) -> Iterator[tuple[int, int]]:
+    """Set a column where it has no value, commit each batch, and yield (rows done, rows in all)."""
     try:
         with _environment.connect() as connection:
             if connection.dialect.name == "sqlite":  # which checks values of foreign keys then
@@ -43,12 +43,15 @@ def _find_column(connection: sa.Connection, name: str) -> sa.Column[Any]:
 
 def _fill(
     connection: sa.Connection, column: sa.Column[Any], value: str, where: str | None, size: int
-) -> Iterator[int]:
+) -> Iterator[tuple[int, int]]:
     """Go through the primary key once. A batch that meets a locked row is tried again."""
     rows = sa.literal_column(f"({where})") if where else column.is_(None)
     key = tuple(column.table.primary_key.columns)
     batch = sa.select(*key).where(rows).order_by(*key).limit(size)
     fill = sa.update(column.table).values({column: sa.literal_column(f"({value})")}).where(rows)
+    count = sa.select(sa.func.count()).select_from(column.table).where(rows)
+    total = connection.scalar(count) or 0
+    connection.commit()
     done, start, deadline = 0, sa.and_(True), 0.0
     while True:
         deadline = deadline or time.monotonic() + _environment.get_seconds("MIGRATION_LOCK_TIMEOUT")
@@ -67,5 +70,5 @@ def _fill(
             time.sleep(_environment.LOCK_PAUSE)
             continue
         start, deadline = sa.and_(key[0] >= last[0], sa.tuple_(*key) > last), 0.0
-        yield done
+        yield done, total
         time.sleep(float(current_app.config["MIGRATION_BATCH_PAUSE"]))

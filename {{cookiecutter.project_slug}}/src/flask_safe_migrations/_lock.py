@@ -151,10 +151,7 @@ def migration_lock(connection: Connection, timeout: float) -> Iterator[None]:
 
 
 def is_pooled(connection: Connection) -> bool:
-    """Return whether another client gets the session that we have just used, or we get another one.
-
-    A pooler does so, and locks and settings of the session are those of other clients then, too.
-    """
+    """Return whether a pooler such as PgBouncer gives others the session, its locks and settings."""
     if connection.dialect.name != "postgresql":
         return False
     number = _get_session(connection)

@@ -30,10 +30,7 @@ DONE_ALREADY = set("1005 1022 1050 1051 1054 1060 1061 1068 1091 1146 1826 3822"
 
 
 class Progress:
-    """How far the revision is that is being applied.
-
-    Call `was_done_before`, `retry` and `fail` after the transaction was rolled back.
-    """
+    """How far the revision is. The transaction is rolled back before the methods for a failure."""
 
     def __init__(self, connection: Connection, command: str, heads: tuple[str, ...]) -> None:
         self.connection = connection

@@ -30,10 +30,7 @@ def current_revisions() -> tuple[str, ...]:
 
 
 def pending_revisions() -> list[str]:
-    """Return the revisions of this code that are not applied, oldest first.
-
-    The list is empty where a newer release has migrated the database past this code.
-    """
+    """Return the revisions that are not applied, oldest first; none if a newer release has migrated."""
     return find_pending(get_state().directory, current_revisions())
 
 

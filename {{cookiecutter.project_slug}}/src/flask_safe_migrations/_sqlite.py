@@ -1,7 +1,4 @@
-"""SQLite: transactions hold schema changes, and the copy that Alembic makes of a table loses nothing.
-
-https://alembic.sqlalchemy.org/en/latest/batch.html
-"""
+"""SQLite: transactions hold schema changes, and the copy that Alembic makes of a table loses nothing."""
 
 import re
 import sqlite3
@@ -37,10 +34,7 @@ CHECK_SCHEMA = [
 
 
 def set_up(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
-    """Leave transactions to us. The driver begins them late, and keeps schema changes out of them.
-
-    https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
-    """
+    """Leave transactions to us. The driver begins them late, and keeps schema changes out of them."""
     connection.isolation_level = None
 
 

@@ -91,11 +91,13 @@ def backfill(column: str, expression: str, where: str | None, batch_size: int) -
 
     Only rows where it is NULL are changed. It can be stopped, and run again to continue.
     """
-    done, reported = 0, time.monotonic()
-    for done in _backfill.backfill(column, expression, where, batch_size):
+    done, started = 0, time.monotonic()
+    reported = started
+    for done, total in _backfill.backfill(column, expression, where, batch_size):
         if time.monotonic() - reported > REPORT_INTERVAL:
             reported = time.monotonic()
-            click.echo(f"{done:,} rows are done")
+            left = max(total - done, 0) * (reported - started) / max(done, 1)
+            click.echo(f"{done:,} of {total:,} rows are done, about {left:,.0f} s left")
     click.echo(f"Filled {column} in {done:,} rows.")
 
 
