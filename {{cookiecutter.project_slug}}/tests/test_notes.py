@@ -23,7 +23,7 @@ def test_a_note_is_shown_by_its_title() -> None:
 
 
 def test_a_value_that_has_to_be_unique_is_a_conflict(app: Flask) -> None:
-    with app.test_request_context("/api/notes"):
+    with app.test_request_context():
         db.session.add_all([Tag(name="shop"), Tag(name="shop")])
         with pytest.raises(IntegrityError) as error:
             db.session.flush()
