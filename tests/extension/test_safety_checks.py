@@ -31,7 +31,7 @@ SQLITE = "harmless here, because one process writes at a time, and a read does n
 INNODB = "harmless here, because InnoDB does it in place, while others read and write"
 # What ALGORITHM=… and LOCK=… of MariaDB 10.11 say.
 COPIED = "not safe yet: no value is lost, but writers wait while the server copies the table"
-CATALOG = "harmless here, because it changes the catalog alone"
+CATALOG = "harmless here, because only metadata changes, and no row is rewritten"
 
 
 def pet(*items: Callable[[], Any]) -> Models:
