@@ -183,7 +183,6 @@ HOSTILE = [
     b'{"title":' * 20_000,
     b"[" * 100_000 + b"]" * 100_000,
     b"9" * 100_000,
-    b'{"title": "a", "title": "b"}',
     *(
         b'{"title": "a", "tags": ["new"], "body": ' + value + b"}"
         for value in (b"null", b"1", b"-1e999", b"NaN", b"[]", b"{}", b"true", b"9" * 5000)
@@ -226,7 +225,6 @@ PATHS = [
     f"?before={2**63}",
     "?limit=" + "9" * 5000,
     "?limit=-1",
-    "?limit=1&limit=2",
     "?limit[]=1",
     "/0",
     f"/{2**31}",
