@@ -24,7 +24,7 @@ RESERVED_NAMES = frozenset(
         " markupsafe marshmallow mypy passlib pip poethepoet prek psycopg psycopg2 pymysql pytest"
         " pytest_cov python_dotenv pythonjsonlogger qrcode redis ruff setuptools sqlalchemy"
         " typing_extensions uv webargs webauthn werkzeug wheel wtforms xdist yaml"
-        " bin conftest docs factories forms instance migrations setup setup_database src test tests"
+        " bin conftest docs factories forms instance migrations set_up setup setup_database src test tests"
         " venv"
     ).split()
 )

@@ -72,21 +72,21 @@ def main(context: dict[str, Any]) -> int:
         return 0  # the project is elsewhere: cruft renders it again to compare it
     sys.path.insert(0, str(project / "bin"))
     sys.dont_write_bytecode = True
-    import setup
+    import set_up
 
     os.environ.setdefault("PWD", str(project.parent))  # the folder of the user's shell
-    setup.replace_unknown_characters()
+    set_up.replace_unknown_characters()
     if context["__set_up_now"] != "yes":
-        print(f"\nThe project is written. To set it up, run:\n\n  {setup.retry_command()}\n")
+        print(f"\nThe project is written. To set it up, run:\n\n  {set_up.retry_command()}\n")
         return 0
-    setup.exit_with_parent()
+    set_up.exit_with_parent()
     print(f"\nSetting up {context['project_name']}\n", flush=True)
     if os.environ.get("SET_UP_STRICT") != "1":
-        setup.main()
+        set_up.main()
         return 0
     try:
-        setup.set_up()
-    except (setup.SetUpError, OSError, KeyboardInterrupt) as error:
+        set_up.set_up()
+    except (set_up.SetUpError, OSError, KeyboardInterrupt) as error:
         print(f"\n{str(error) or 'Interrupted.'}\n")
         print("The project is not kept, because of SET_UP_STRICT=1.\n", flush=True)
         return 1

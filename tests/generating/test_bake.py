@@ -110,9 +110,9 @@ def test_a_project_that_is_not_set_up_says_how(
 ) -> None:
     project = bake()
 
-    assert (project / "bin" / "setup.py").exists()
+    assert (project / "bin" / "set_up.py").exists()
     assert not (project / "migrations").exists()
-    assert re.search(r"^  \S+ .*my_app/bin/setup\.py$", capfd.readouterr().out, re.MULTILINE)
+    assert re.search(r"^  \S+ .*my_app/bin/set_up\.py$", capfd.readouterr().out, re.MULTILINE)
 
 
 def test_every_question_has_a_default_and_a_text() -> None:

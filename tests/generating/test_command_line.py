@@ -214,7 +214,7 @@ def test_the_same_answers_again(user: User) -> None:
     done = user.cookiecutter("--replay")
 
     assert done.returncode == 0, done.stdout
-    assert (user.folder / "inventory" / "bin" / "setup.py").exists()
+    assert (user.folder / "inventory" / "bin" / "set_up.py").exists()
 
     (record,) = (user.home / ".cookiecutter_replay").iterdir()
     record.write_text(record.read_text().replace('"inventory"', '"class"'))
@@ -376,7 +376,7 @@ def test_the_first_commit_is_made_where_git_knows_who_commits(user: User) -> Non
     assert '✓ git commit -m "Initial commit"' in project.output
     assert project.succeed("git", "status", "--short") == ""
     committed = project.succeed("git", "ls-files").splitlines()
-    assert {"uv.lock", "migrations/env.py", ".env.example", "bin/setup.py"} <= set(committed)
+    assert {"uv.lock", "migrations/env.py", ".env.example", "bin/set_up.py"} <= set(committed)
     assert ".env" not in committed
 
 
@@ -527,7 +527,7 @@ def test_an_interrupted_set_up_says_how_to_go_on(user: User) -> None:
     terminal.expect_exact("To finish, run:")
     terminal.expect(pexpect.EOF)
 
-    done = user.run(Path(sys.executable), user.folder / "my_app" / "bin" / "setup.py")
+    done = user.run(Path(sys.executable), user.folder / "my_app" / "bin" / "set_up.py")
     assert "✓ flask db check" in done.stdout
     report("Interruptions", "Ctrl-C while packages are installed", "finished by one command")
 
@@ -568,7 +568,7 @@ def test_a_clone_is_set_up_by_the_same_command(user: User) -> None:
     clone = Project(user.folder / "clone", user.env | {"PWD": str(user.folder / "clone")})
 
     for _ in range(2):
-        output = clone.succeed("python3", "bin/setup.py")
+        output = clone.succeed("python3", "bin/set_up.py")
         assert "✓ flask db check" in output
         assert not re.search("flask db (init|migrate -m .initial)|git init|commit it", output)
         assert commands_printed_by(output)[0] == "uv run flask run"
@@ -579,7 +579,7 @@ def test_a_clone_is_set_up_by_the_same_command(user: User) -> None:
 
     # As in the clone of a project on a server.
     clone.replace(".env", "\nDATABASE_URL=sqlite:///my_app.db\n", "\nDATABASE_URL=\n")
-    refused = clone.run("python3", "bin/setup.py")
+    refused = clone.run("python3", "bin/set_up.py")
     assert refused.returncode == 1
     assert "DATABASE_URL is empty in .env: fill it in." in refused.stdout
-    assert commands_printed_by(refused.stdout) == ["python3 bin/setup.py"]
+    assert commands_printed_by(refused.stdout) == ["python3 bin/set_up.py"]

@@ -23,7 +23,7 @@ def pre_gen(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def setup(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load(PROJECT / "bin" / "setup.py", monkeypatch)
+    return load(PROJECT / "bin" / "set_up.py", monkeypatch)
 
 
 @pytest.fixture

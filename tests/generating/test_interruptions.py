@@ -75,7 +75,7 @@ class Making:
 
     def finish(self) -> None:
         """Run the printed command; where nothing was printed, that of the README."""
-        command = [sys.executable, "my_app/bin/setup.py"]
+        command = [sys.executable, "my_app/bin/set_up.py"]
         if "To finish, run:" in self.output:
             printed = self.output.partition("Aborted!")[0]
             command = ["bash", "-c", commands_printed_by(printed)[0]]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.thorough
 
 Disk = Callable[..., Path]
 ODD = "Odd machines"
-STRAY = ["json", "secrets", "shutil", "pathlib", "typing", "setup", "subprocess", "tempfile"]
+STRAY = ["json", "secrets", "shutil", "pathlib", "typing", "set_up", "subprocess", "tempfile"]
 
 
 @pytest.fixture

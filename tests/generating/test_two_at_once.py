@@ -36,7 +36,7 @@ def test_two_that_write_the_same_project(new_user: Callable[[], User]) -> None:
         assert "already exists" in loser.stdout or "another cookiecutter" in loser.stdout
         made = user.folder / "my_app"
         assert not (made / ".being_written").exists()
-        assert (made / "bin" / "setup.py").exists()
+        assert (made / "bin" / "set_up.py").exists()
     report(
         TWO,
         "the same command in the same folder",
@@ -48,7 +48,7 @@ def test_two_that_write_the_same_project(new_user: Callable[[], User]) -> None:
 
 def test_two_that_set_up_the_same_project(user: User) -> None:
     path = user.project("set_up_now=no").path
-    command = [sys.executable, str(path / "bin" / "setup.py")]
+    command = [sys.executable, str(path / "bin" / "set_up.py")]
     loser, winner = sorted(
         at_once(*[lambda: user.run(*command)] * 2), key=lambda done: -done.returncode
     )
@@ -59,7 +59,7 @@ def test_two_that_set_up_the_same_project(user: User) -> None:
     assert len(project.revisions()) == 1
     assert "(head)" in project.flask("db", "current")
     report(
-        TWO, "bin/setup.py of the same project", "one sets it up, the other is refused in one line"
+        TWO, "bin/set_up.py of the same project", "one sets it up, the other is refused in one line"
     )
 
 

@@ -65,7 +65,7 @@ def test_a_console_with_few_characters_is_enough(
     assert "  + flask db init " in output
     assert ("  + flask db check " in output) != fails
     if fails:
-        (setup,) = user.folder.glob("*/bin/setup.py")
+        (setup,) = user.folder.glob("*/bin/set_up.py")
         for said in (output, type_in(sys.executable, setup)):
             assert f"/{legible(folder, encoding)}/data.db" in said
             assert "DATABASE_URL is set in .env." in said
@@ -77,7 +77,7 @@ def legible(text: str, encoding: str) -> str:
 
 
 def test_a_failed_step_has_a_mark_on_any_console(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = load(PROJECT / "bin" / "setup.py", monkeypatch)
+    setup = load(PROJECT / "bin" / "set_up.py", monkeypatch)
     console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
 
     with pytest.raises(ZeroDivisionError), setup.step("divide", console):
@@ -88,11 +88,11 @@ def test_a_failed_step_has_a_mark_on_any_console(monkeypatch: pytest.MonkeyPatch
 
 
 def test_commands_are_printed_as_windows_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = load(PROJECT / "bin" / "setup.py", monkeypatch)
+    setup = load(PROJECT / "bin" / "set_up.py", monkeypatch)
     monkeypatch.setattr(setup, "WINDOWS", True)
     monkeypatch.setenv("PATH", os.devnull)
 
-    assert setup.quote(r"my_app\bin\setup.py") == r"my_app\bin\setup.py"
+    assert setup.quote(r"my_app\bin\set_up.py") == r"my_app\bin\set_up.py"
     assert setup.quote(r"C:\My Files\my_app") == r'"C:\My Files\my_app"'
     assert "  .venv\\Scripts\\activate " in setup.next_steps()
 

@@ -56,7 +56,7 @@ def release(template: Path, user: User) -> None:
         '"""{{ 1 + 1 }} is not rendered here."""\n'
     )
     (template / TEMPLATE_EXTENSION / "README.md").unlink()
-    replace("{{cookiecutter.project_slug}}/bin/setup.py", '"""Set this', '"""Now set this')
+    replace("{{cookiecutter.project_slug}}/bin/set_up.py", '"""Set this', '"""Now set this')
     replace("{{cookiecutter.project_slug}}/LICENSE", "MIT License", "The MIT License")
     (project / "added.txt").write_text("{{ cookiecutter.question }} {{ '' | added_filter }}\n")
     (project / ".editorconfig").unlink()
@@ -129,7 +129,7 @@ def compare_and_update(project: Project, temporary: Path) -> None:
 
     difference = project.succeed("uvx", "cruft", "diff")
     assert "price" in difference
-    for name in (".env", "uv.lock", "LICENSE", "migrations/", "bin/setup", "instance"):
+    for name in (".env", "uv.lock", "LICENSE", "migrations/", "bin/set_up", "instance"):
         assert f"/{name}" not in difference.replace(".env.example", "")
     assert difference.startswith("diff --git")
 
@@ -158,7 +158,7 @@ def assert_updated(project: Project, template: Path) -> None:
     assert "colour: " in text
     assert (project.path / "added.txt").read_text() == "answer ''\n"
     assert not (project.path / ".editorconfig").exists()
-    assert "Now set" in (project.path / "bin" / "setup.py").read_text(encoding="utf-8")
+    assert "Now set" in (project.path / "bin" / "set_up.py").read_text(encoding="utf-8")
     assert not (project.path / "tests" / "test_logs.py").exists()
     assert (project.path / "README.md").read_text() == "# Mine\n"
     assert not list(project.path.glob("**/*.rej"))

@@ -124,7 +124,7 @@ def run_here(script_path: str, cwd: str) -> None:
             raise RuntimeError("a hook has failed") from end
     finally:
         sys.path[:], sys.dont_write_bytecode = path, bytecode
-        sys.modules.pop("setup", None)
+        sys.modules.pop("set_up", None)
         Path(script_path).unlink()
 
 

@@ -1,4 +1,4 @@
-"""Migrate the database: `setup.py` runs this with the project's Python.
+"""Migrate the database: `set_up.py` runs this with the project's Python.
 
 It runs the `flask db` commands in one process, because most of their time goes into imports.
 """
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from setup import CREATE_DATABASE, DATABASE_IS_MISSING, ROOT, exit_with_parent, step
+from set_up import CREATE_DATABASE, DATABASE_IS_MISSING, ROOT, exit_with_parent, step
 
 
 def main(create: bool) -> None:
@@ -24,7 +24,7 @@ def main(create: bool) -> None:
     """
     exit_with_parent()
     if isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr.reconfigure(encoding="utf-8")  # as setup.py reads it
+        sys.stderr.reconfigure(encoding="utf-8")  # as set_up.py reads it
     console, sys.stdout = sys.stdout, sys.stderr  # only the steps are for the user
     app, failure = None, ""
     try:

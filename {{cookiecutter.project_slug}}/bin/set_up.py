@@ -1,6 +1,6 @@
 """Set this project up on this machine: settings, packages, database and git repository.
 
-    python3 bin/setup.py
+    python3 bin/set_up.py
 
 Run it after `git clone`, and again after a failure: it leaves alone what is done. It needs nothing
 but Python's standard library.
