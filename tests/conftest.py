@@ -356,8 +356,10 @@ def bake(cookies: Cookies) -> Bake:
 
 def checks_at_the_desk(project: Path) -> list[str]:
     settings = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    checks: list[str] = settings["tool"]["poe"]["tasks"]["check"]["sequence"]
-    return checks
+    tasks = settings["tool"]["poe"]["tasks"]
+    *checks, audit = tasks["check"]["sequence"]
+    (command,) = re.findall(r"run\(\[(.*?)\]\)", tasks[audit["ref"]]["shell"])
+    return [*checks, " ".join(re.findall(r'"(.*?)"', command))]
 
 
 def text_files(project: Path) -> list[Path]:
