@@ -110,9 +110,13 @@ class DatabaseUri:
 def complete(answer: str, name: str) -> str:
     """Return an address for the name of a database system alone, as in postgres; else the answer.
 
+    Quotes around it, as in a file of settings, are left out.
+
     Args:
         name: The name of the database.
     """
+    quoted = re.fullmatch(r"""\s*(['"])(.*)\1\s*""", answer)
+    answer = quoted[2] if quoted else answer
     system = answer.strip().lower()
     dialect = OTHER_NAMES.get(system, system)
     if dialect == "sqlite":
@@ -198,6 +202,11 @@ def _check_query(query: str) -> None:
 
 
 def _check_path(address: str) -> None:
+    if address in ("", "/", "/:memory:"):
+        raise InvalidUri(
+            "is a database in memory, which is empty again in each process: name a file,"
+            " as in sqlite:///my_app.db."
+        )
     if address and not address.startswith("/"):
         raise InvalidUri(
             "needs three slashes before the name of the file, as in sqlite:///my_app.db."

@@ -215,7 +215,10 @@ def no_database(place: Place) -> Case:
 @state("in memory")
 def in_memory(place: Place) -> Case:
     only_sqlite(place)
-    return Case("sqlite://", "in memory, which is empty again in each process. Name a file")
+    return Case(
+        "sqlite:///file::memory:?uri=true",
+        "in memory, which is empty again in each process. Name a file",
+    )
 
 
 EARLIER_ATTEMPT = "was migrated by an earlier attempt"

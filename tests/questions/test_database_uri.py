@@ -35,7 +35,6 @@ DRIVERS = {
         ("sqlite:///my_app.db", "sqlite:///my_app.db", ()),
         ("sqlite:////srv/my_app.db", "sqlite:////srv/my_app.db", ()),
         (r"sqlite:///C:\data\my_app.db", r"sqlite:///C:\data\my_app.db", ()),
-        ("sqlite://", "sqlite://", ()),
         ("postgres://u@h/d", "postgresql+psycopg://u@h/d", ("psycopg[binary]>=3.3.6",)),
         ("postgresql://u@h:5433/d", "postgresql+psycopg://u@h:5433/d", ("psycopg[binary]>=3.3.6",)),
         ("postgresql://[::1]/d", "postgresql+psycopg://[::1]/d", ("psycopg[binary]>=3.3.6",)),
@@ -91,6 +90,8 @@ def test_the_driver_is_named_and_its_package_is_known(
         ("", "is not the address of a database"),
         ("my_app.db", "is not the address of a database"),
         ("sqlite://my_app.db", "three slashes"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
         ("sqlite:///50%.db", "as %25"),
         ("sqlite:///what?.db", "as %3F"),
         ("sqlite:///a#b.db", "as %23"),
@@ -163,6 +164,8 @@ def test_the_recorded_address_has_no_password(answer: str, public: str) -> None:
         ("PostgreSQL", "postgresql://postgres@localhost/shop"),
         ("mysql", "mysql://root@localhost/shop"),
         ("mariadb", "mariadb://root@localhost/shop"),
+        ("'postgresql://h/d'", "postgresql://h/d"),
+        (' "mysql" ', "mysql://root@localhost/shop"),
         ("oracle", "oracle"),  # refused, as its address can't be guessed
     ],
 )

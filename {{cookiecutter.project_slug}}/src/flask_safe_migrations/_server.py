@@ -33,7 +33,7 @@ class DatabaseUnavailable(Exception):
 
 def is_in_memory(url: URL) -> bool:
     """Return whether it is an SQLite database that ends with its process."""
-    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+    return url.get_backend_name() == "sqlite" and ":memory:" in (url.database or ":memory:")
 
 
 def describe_database(url: URL) -> str:
