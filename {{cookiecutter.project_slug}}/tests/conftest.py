@@ -21,19 +21,19 @@ from flask_safe_migrations import (
 )
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
-from {{ cookiecutter.project_slug }} import config as settings
+from {{ cookiecutter.project_slug }} import config as config_module
 from {{ cookiecutter.project_slug }} import create_app
 from {{ cookiecutter.project_slug }}.database import db
-from {{ cookiecutter.project_slug }}.logs import TRANSACTION
+from {{ cookiecutter.project_slug }}.logs import NO_QUERIES
 
 Config = dict[str, Any]
 NewApp = Callable[..., Flask]
 pytest_plugins = ["client_fixtures"]
 
 env = Env()
-env.read_env(settings.ENV_FILE, recurse=False)
+env.read_env(config_module.ENV_FILE, recurse=False)
 DEVELOPMENT_URL = make_url(env.str("DATABASE_URL", "sqlite://"))
-KEY = "0123456789abcdef0123456789abcdef"
+SECRET_KEY = "0123456789abcdef0123456789abcdef"
 
 
 def pytest_report_header() -> str:
@@ -55,10 +55,10 @@ def new_database(
         url = DEVELOPMENT_URL.set(database=f"{DEVELOPMENT_URL.database}_{name}_{worker_id}")
         with Flask("tests").app_context():
             try:
-                drop_database(url)  # of a run that was killed
+                drop_database(url)  # left by a run that was killed
                 create_database(url)
             except DatabaseUnavailable as error:
-                message = f"{error} {how_to_allow(url, str(error))}"
+                message = f"{error} {explain_missing_privilege(url, str(error))}"
                 request.session.shouldfail = message  # each test would fail in the same way
                 pytest.fail(message, pytrace=False)
         created.append(url)
@@ -70,7 +70,7 @@ def new_database(
             drop_database(url)
 
 
-def how_to_allow(url: URL, error: str) -> str:
+def explain_missing_privilege(url: URL, error: str) -> str:
     """Return the statement that allows the user to create the databases of the tests."""
     if "denied" not in error:
         return ""
@@ -87,12 +87,12 @@ def how_to_allow(url: URL, error: str) -> str:
 def config(new_database: Callable[[str], URL], test_settings: Config) -> Config:
     """Return the settings as in production, whatever the environment is, but over HTTP."""
     url = new_database("test").render_as_string(hide_password=False)
-    environment = {"SECRET_KEY": KEY, "DATABASE_URL": url, "TRUSTED_HOSTS": "localhost"}
+    environment = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": url, "TRUSTED_HOSTS": "localhost"}
     with (
         mock.patch.dict(os.environ, environment, clear=True),
-        mock.patch.object(settings, "ENV_FILE", Path("nowhere")),
+        mock.patch.object(config_module, "ENV_FILE", Path("nowhere")),
     ):
-        return vars(settings.load_config()) | test_settings
+        return vars(config_module.load_config()) | test_settings
 
 
 @pytest.fixture
@@ -101,7 +101,8 @@ def new_app(config: Config, small_settings: Config) -> Iterator[NewApp]:
     created: list[Flask] = []
 
     def create(**values: object) -> Flask:
-        created.append(app := create_app(SimpleNamespace(**config | small_settings | values)))
+        app = create_app(SimpleNamespace(**config | small_settings | values))
+        created.append(app)
         return app
 
     yield create
@@ -151,7 +152,7 @@ def statements(app: Flask) -> Iterator[list[str]]:
     made: list[str] = []
 
     def record(connection: Connection, cursor: object, sql: str, *others: object) -> None:
-        if not sql.startswith(TRANSACTION):
+        if not sql.startswith(NO_QUERIES):
             made.append(sql)
 
     event.listen(Engine, "before_cursor_execute", record)

@@ -17,7 +17,7 @@ from urllib.parse import quote, urljoin
 
 import pytest
 from account_factories import PASSWORD, log_in, make_account
-from conftest import KEY, NewApp
+from conftest import SECRET_KEY, NewApp
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_security import EmailValidateException
@@ -799,7 +799,7 @@ def production(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set what is required in production, in the environment alone."""
     monkeypatch.setattr(settings, "ENV_FILE", Path("nowhere"))
     monkeypatch.delenv("FLASK_DEBUG", raising=False)
-    monkeypatch.setenv("SECRET_KEY", KEY)
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
     monkeypatch.setenv("DATABASE_URL", "sqlite://")
     monkeypatch.setenv("TRUSTED_HOSTS", "localhost")
 

@@ -16,9 +16,8 @@ from marshmallow import Schema, fields
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from {{ cookiecutter.project_slug }}.api import Blueprint
+from {{ cookiecutter.project_slug }}.api import ApiBlueprint
 from {{ cookiecutter.project_slug }}.database import MAX_INTEGER, db
-from {{ cookiecutter.project_slug }}.notes import api as notes_api
 from {{ cookiecutter.project_slug }}.notes import models, queries
 from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
@@ -157,12 +156,12 @@ def test_of_two_changes_at_once_the_second_is_refused(
         db.session.execute(text("UPDATE note SET title = 'Theirs', version = version + 1"))
         return note
 
-    monkeypatch.setattr(notes_api, "get_note_or_404", get_before_another_changes)
+    monkeypatch.setattr(queries, "get_note_or_404", get_before_another_changes)
     answer = change(client, created.location, method, created.headers["ETag"])
 
     assert answer.status_code == 409
     assert answer.json is not None
-    assert "Somebody has changed it" in answer.json["detail"]
+    assert "Somebody has changed this" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("note_id", ["0", "1", str(2**31), "9" * 5000, "-1", "one"])
@@ -412,7 +411,7 @@ def test_behind_a_proxy_with_a_prefix_the_description_has_it(client: FlaskClient
 
 def test_a_second_blueprint_needs_no_form_token_and_has_problems(new_app: NewApp) -> None:
     app = new_app()
-    blueprint = Blueprint("goods", __name__, url_prefix="/goods")
+    blueprint = ApiBlueprint("goods", __name__, url_prefix="/goods")
     schema = Schema.from_dict({"name": fields.String(required=True)})
 
     @blueprint.post("")
@@ -442,7 +441,7 @@ def test_an_etag_that_a_proxy_changed_is_accepted(client: FlaskClient, change_et
 
 def test_a_parameter_that_is_a_list_may_be_repeated(new_app: NewApp) -> None:
     app = new_app()
-    blueprint = Blueprint("goods", __name__, url_prefix="/api/goods")
+    blueprint = ApiBlueprint("goods", __name__, url_prefix="/api/goods")
     schema = Schema.from_dict({"id": fields.List(fields.Integer()), "name": fields.String()})
 
     @blueprint.get("")

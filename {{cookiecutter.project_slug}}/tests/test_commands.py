@@ -12,7 +12,7 @@ from conftest import NewApp
 from flask import Flask
 from flask_safe_migrations import cli, drop_database, pending_revisions
 
-from {{ cookiecutter.project_slug }}.config import MIGRATIONS
+from {{ cookiecutter.project_slug }}.config import MIGRATIONS_FOLDER
 from {{ cookiecutter.project_slug }}.database import db
 
 
@@ -48,8 +48,8 @@ def test_lint_names_the_danger_in_a_revision(
     assert run(args=["lint"]).exit_code == 0
     assert "Can't locate revision" in run(args=["lint", "nothing"]).output
 
-    shutil.copytree(MIGRATIONS, tmp_path, dirs_exist_ok=True)
-    (first,) = ScriptDirectory(MIGRATIONS).get_bases()
+    shutil.copytree(MIGRATIONS_FOLDER, tmp_path, dirs_exist_ok=True)
+    (first,) = ScriptDirectory(MIGRATIONS_FOLDER).get_bases()
     (path,) = tmp_path.glob(f"versions/*_{first}_*.py")
     text = path.read_text().replace(
         "def upgrade() -> None:", "def upgrade() -> None:\n    op.drop_table('old')"

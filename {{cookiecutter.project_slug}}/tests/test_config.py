@@ -7,7 +7,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from conftest import KEY
+from conftest import SECRET_KEY
 
 from {{ cookiecutter.project_slug }} import config
 from {{ cookiecutter.project_slug }}.config import (
@@ -26,7 +26,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("FLASK_DEBUG", raising=False)
     monkeypatch.setattr(config, "ENV_FILE", tmp_path / ".env")
-    monkeypatch.setenv("SECRET_KEY", KEY)
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
     monkeypatch.setenv("DATABASE_URL", "sqlite:///app.db")
 {%- if cookiecutter.accounts == "yes" %}
     monkeypatch.setenv("TRUSTED_HOSTS", "localhost,127.0.0.1")
@@ -45,7 +45,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
     settings = load_config()
 
-    assert settings.SECRET_KEY == KEY
+    assert settings.SECRET_KEY == SECRET_KEY
     assert settings.SQLALCHEMY_DATABASE_URI.database == "app.db"
     assert settings.TRUSTED_HOSTS == ["example.com", ".example.org"]
     assert (settings.PROXIES, settings.SLOW_QUERY) == (1, 0.1)
@@ -109,7 +109,7 @@ def test_the_environment_takes_precedence_over_the_file() -> None:
 
     settings = load_config()
 
-    assert (settings.SECRET_KEY, settings.LOG_LEVEL) == (KEY, 10)
+    assert (settings.SECRET_KEY, settings.LOG_LEVEL) == (SECRET_KEY, 10)
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:

@@ -32,7 +32,6 @@ from {{ cookiecutter.project_slug }}.database import (
     UtcDateTime,
     db,
     get_connect_args,
-    limit_queries,
 )
 
 DIALECT = sqlite.dialect()
@@ -115,13 +114,27 @@ class FakeConnection:
         return SimpleNamespace(scalar=lambda: self.charset)
 
 
-def test_behind_a_pooler_each_transaction_limits_its_queries(app: Flask) -> None:
+@pytest.mark.parametrize(
+    ("migration_url", "limits"),
+    [
+        ("postgresql+pg8000://server/name", ["SET LOCAL statement_timeout = 30000"]),
+        (None, []),
+    ],
+)
+def test_behind_a_pooler_each_transaction_limits_its_queries(
+    new_app: NewApp, migration_url: str | None, limits: list[str]
+) -> None:
     connection = FakeConnection("postgresql")
+    app = new_app(
+        SQLALCHEMY_DATABASE_URI="postgresql+pg8000://host/name",
+        SQLALCHEMY_ENGINE_OPTIONS={"module": SimpleNamespace(__version__="1.31", paramstyle="")},
+        MIGRATION_DATABASE_URL=migration_url,
+    )
 
     with app.app_context():
-        limit_queries(cast(Connection, connection))
+        db.engine.dispatch.begin(cast(Connection, connection))
 
-    assert connection.statements == ["SET LOCAL statement_timeout = 30000"]
+    assert connection.statements == limits
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from flask import Flask
 from flask_safe_migrations import cli
 from sqlalchemy import inspect
 
-from {{ cookiecutter.project_slug }}.config import MIGRATIONS
+from {{ cookiecutter.project_slug }}.config import MIGRATIONS_FOLDER
 from {{ cookiecutter.project_slug }}.database import db
 
 
 def test_there_is_one_head() -> None:
-    assert len(ScriptDirectory(MIGRATIONS).get_heads()) == 1
+    assert len(ScriptDirectory(MIGRATIONS_FOLDER).get_heads()) == 1
 
 
 def test_no_model_is_ahead_of_the_revisions(migrated_app: Flask) -> None:

@@ -31,7 +31,7 @@ def test_a_value_that_has_to_be_unique_is_a_conflict(app: Flask) -> None:
         response = app.make_response(handle_database_error(error.value))
 
     assert response.status_code == 409
-    assert "Another row has the same value" in response.get_data(as_text=True)
+    assert "The value is in use" in response.get_data(as_text=True)
 
 
 def test_notes_are_found_by_title_text_and_tag(app: Flask) -> None:

@@ -40,6 +40,7 @@ class Type:
     parse: Callable[[str], str] | None = None  # the default, as Python
     can_be_unique: bool = True
     is_text: bool = False  # of one line
+    max_length: str = ""  # Python; of a text
 
 
 def parse_integer(limit: int) -> Callable[[str], str]:
@@ -86,11 +87,11 @@ def parse_time(text: str) -> str:
 
 LINE = Type(
     "str",
-    "String(200)",
+    "String(MAX_{upper}_LENGTH)",
     "StringField",
     ("Length(max=MAX_{upper}_LENGTH)",),
     "clean_text",
-    'text_field(WORDS, MAX_{upper}_LENGTH, "One line, with a letter.", {options})',
+    'text_field(NOT_BLANK, MAX_{upper}_LENGTH, "One line, with a letter.", {options})',
     'f"{title} {{n}}"',
     bad_texts=(
         ('"x" * (MAX_{upper}_LENGTH + 1)', "longer than"),
@@ -99,6 +100,7 @@ LINE = Type(
     bad_jsons=("1", '""', '"x" * (MAX_{upper}_LENGTH + 1)', r'"a\nb"'),
     parse=parse_line,
     is_text=True,
+    max_length="200",
 )
 INTEGER = Type(
     "int",
@@ -121,7 +123,7 @@ TYPES: Mapping[str, Type] = {
     "string": LINE,
     "email": Type(
         "str",
-        "String(254)",
+        "String(MAX_{upper}_LENGTH)",
         "EmailField",
         (*LINE.validators, 'Regexp(EMAIL, message="Not an e-mail address.")'),
         "clean_text",
@@ -130,10 +132,11 @@ TYPES: Mapping[str, Type] = {
         bad_texts=(('"x"', "Not an e-mail address."),),
         bad_jsons=("1", '"x"'),
         is_text=True,
+        max_length="254",
     ),
     "url": Type(
         "str",
-        "String(500)",
+        "String(MAX_{upper}_LENGTH)",
         "URLField",
         (*LINE.validators, 'Regexp(URL, message="Not an address on the web.")'),
         "clean_text",
@@ -143,6 +146,7 @@ TYPES: Mapping[str, Type] = {
         bad_texts=(('"javascript:alert(1)"', "Not an address on the web."),),
         bad_jsons=("1", '"x"'),
         is_text=True,
+        max_length="500",
     ),
     "text": Type(
         "str",
@@ -150,7 +154,7 @@ TYPES: Mapping[str, Type] = {
         "TextAreaField",
         ("Length(max=MAX_{upper}_LENGTH)",),
         "clean_lines",
-        'text_field(LINES, MAX_{upper}_LENGTH, "May have more than one line.", {options})',
+        'text_field(MULTILINE, MAX_{upper}_LENGTH, "May have more than one line.", {options})',
         'f"{title} {{n}}"',
         bad_texts=(
             ('"x" * (MAX_{upper}_LENGTH + 1)', "longer than"),
@@ -158,6 +162,7 @@ TYPES: Mapping[str, Type] = {
         ),
         bad_jsons=("1", '"x" * (MAX_{upper}_LENGTH + 1)', r'"\x1b"'),
         can_be_unique=False,
+        max_length="10_000  # a TEXT of MySQL holds 65,535 bytes",
     ),
     "integer": INTEGER,
     "bigint": Type(

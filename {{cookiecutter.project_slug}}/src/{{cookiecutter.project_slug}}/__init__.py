@@ -24,7 +24,7 @@ from .seeds import seed
 
 
 def create_app(test_config: object | None = None) -> Flask:
-    """Create the application, with the settings of the environment unless a test gives its own."""
+    """Create the application. Tests pass their settings; else they come from the environment."""
     app = Flask(__name__, instance_path=str(PROJECT_ROOT / "instance"))
     app.config.from_object(test_config or load_config())
 
@@ -44,11 +44,9 @@ def create_app(test_config: object | None = None) -> Flask:
 {%- endif %}
 {%- if "api" in cookiecutter.interface %}
 
-    api.Api(app)
-    app.extensions["api"].register_blueprint(notes_api)
-    errors.init_app(app, api.render_error)
-{%- else %}
-
-    errors.init_app(app, pages.render_error)
+    rest_api = api.Api(app)
+    rest_api.register_blueprint(notes_api)
 {%- endif %}
+
+    errors.init_app(app)
     return app

@@ -8,15 +8,11 @@ from urllib.parse import quote
 
 import flask_smorest
 from flask import Flask, Request, Response, abort, current_app, request
-from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_etags
 
-{% if cookiecutter.interface == "pages+api" -%}
-from . import pages
-{% endif -%}
 {% if cookiecutter.accounts == "yes" -%}
 from .accounts import tokens
 {% endif -%}
@@ -24,10 +20,10 @@ from .security import CONTENT_POLICY
 from .text import clean_lines
 
 PROBLEM_JSON = "application/problem+json"
-# Of `clean_text`. In Python alone, `\s` includes \x85, and in JavaScript alone \ufeff.
-LINE = r"^[^\x00-\x1f\x7f]*$"
-LINES = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
-WORDS = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
+# What clean_text accepts, as patterns. The \s of Python and JavaScript differ in \x85 and \ufeff.
+ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+MULTILINE = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
+NOT_BLANK = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
 
 
 class ProblemSchema(Schema):
@@ -47,7 +43,7 @@ class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> object:
-        # A form of another site can't send this type: no change is made by one.
+        # This is the API's protection against CSRF: a form of another site can't send this type.
         if req.mimetype != "application/json":
             abort(415, "Send JSON, with the header Content-Type: application/json.")
         try:
@@ -59,15 +55,15 @@ class Parser(FlaskParser):
             abort(400, f"The body is not valid JSON: {error}")
 
 
-class Blueprint(flask_smorest.Blueprint):
+class ApiBlueprint(flask_smorest.Blueprint):
     """A blueprint of the API: https://flask-smorest.readthedocs.io/en/latest/."""
 
     ARGUMENTS_PARSER = Parser()
-    METHODS_CHECKING_NOT_MODIFIED = ()  # Werkzeug's answer 304 has the ETag
+    METHODS_CHECKING_NOT_MODIFIED = ()  # _finish_response does, and keeps the ETag
     response = partialmethod(flask_smorest.Blueprint.response, content_type="application/json")
 
     def check_etag(self, *arguments: Any, **options: Any) -> None:
-        """Accept the ETag as a proxy changes it that compresses: as W/"…", or as "…-gzip"."""
+        """Accept an ETag that a compressing proxy has changed to W/"…" or "…-gzip"."""
         etags = re.sub(r'W/(?=")|-\w+(?=")', "", request.headers.get("If-Match", ""))
         request.if_match = parse_etags(etags)
         super().check_etag(*arguments, **options)
@@ -82,7 +78,8 @@ class Api(flask_smorest.Api):
     def init_app(self, app: Flask, **options: Any) -> None:
         """Serve openapi.json and the documentation page."""
         self.app = app
-        app.extensions["api"] = app.jinja_env.globals["rest_api"] = self
+        app.extensions["api"] = self
+        app.jinja_env.globals["rest_api"] = self  # for templates/rapidoc.html
         app.config.from_mapping(
             API_TITLE=app.config["PROJECT_NAME"],
             API_VERSION="1",
@@ -106,7 +103,9 @@ class Api(flask_smorest.Api):
         app.add_url_rule("/", "home", lambda: app.redirect(request.script_root + "/api/docs"))
 {%- endif %}
 {% if cookiecutter.accounts == "yes" %}
-    def register_blueprint(self, blp: Blueprint, *, public: bool = False, **options: Any) -> None:
+    def register_blueprint(
+        self, blp: ApiBlueprint, *, public: bool = False, **options: Any
+    ) -> None:
         """Add the operations of a blueprint, for requests with a token or for all."""
         if not public:
             name = options.get("name", blp.name)
@@ -116,7 +115,7 @@ class Api(flask_smorest.Api):
                 if name in request.blueprints:
                     tokens.require_token()
 {% else %}
-    def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
+    def register_blueprint(self, blp: ApiBlueprint, **options: Any) -> None:
 {%- endif %}
 {%- if cookiecutter.interface == "pages+api" %}
         self.app.extensions["csrf"].exempt(blp)  # the API ignores cookies
@@ -128,8 +127,8 @@ def text_field(pattern: str, max_length: int, description: str, **options: Any) 
     """Return a field for text that matches the pattern."""
 
     def check(value: str) -> None:
-        if len(value) <= max_length and not re.fullmatch(pattern, value):
-            raise ValidationError("Send text as described, without control characters.")
+        if len(value) <= max_length and not re.fullmatch(pattern, value):  # long ones would be slow
+            raise ValidationError("This text doesn't match the pattern of the field.")
 
     return fields.String(
         validate=[validate.Length(max=max_length), check],
@@ -140,24 +139,15 @@ def text_field(pattern: str, max_length: int, description: str, **options: Any) 
 
 
 def is_api_request() -> bool:
-    """Return whether the request is for a blueprint of the API, or an address beside it."""
+    """Return whether the request is for a blueprint of the API, or another path below /api/."""
     blueprint = current_app.blueprints.get(request.blueprint or "")
-    return isinstance(blueprint, Blueprint) or request.path.startswith("/api/")
+    return isinstance(blueprint, ApiBlueprint) or request.path.startswith("/api/")
 
 
-def render_error(error: HTTPException) -> ResponseReturnValue:
-    """Return the response to a request that fails."""
-{%- if cookiecutter.interface == "pages+api" %}
-    if not is_api_request():
-        return pages.render_error(error)
-{%- endif %}
-    problem: dict[str, Any] = {
-        "type": "about:blank",
-        "title": error.name,
-        "status": error.code,
-        "detail": error.description,
-        "instance": quote(request.path),
-    }
+def render_problem(error: HTTPException) -> Response:
+    """Return the error as JSON."""
+    problem = {"title": error.name, "status": error.code, "detail": error.description}
+    problem |= {"type": "about:blank", "instance": quote(request.path)}
     # https://webargs.readthedocs.io/en/latest/framework_support.html#error-handling
     if messages := getattr(error, "data", {}).get("messages"):
         problem |= {"detail": "Some values can't be used. See errors.", "errors": messages}
@@ -169,8 +159,8 @@ def _finish_response(response: Response) -> Response:
         policy = f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"  # RapiDoc sets attributes
         response.headers["Content-Security-Policy"] = policy
     elif request.endpoint == "api-docs.openapi_json" and request.script_root:
-        servers = [{"url": request.script_root}]
-        response.data = json.dumps(json.loads(response.data) | {"servers": servers})
+        response.data = json.dumps(response.get_json() | {"servers": [{"url": request.root_path}]})
     if is_api_request():
-        response.make_conditional(request).headers.pop("Date", None)  # the server sets it, too
+        response.make_conditional(request)
+        response.headers.pop("Date", None)  # the server sets it, too
     return response

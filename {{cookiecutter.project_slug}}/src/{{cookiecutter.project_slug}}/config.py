@@ -17,18 +17,18 @@ from flask.helpers import get_debug_flag
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-# A wheel has the migrations in the package, and its .env in the folder in which it is started.
+# A checkout has .env and migrations/ beside pyproject.toml; a wheel has migrations/ in the package.
 CHECKOUT = Path(__file__).resolve().parents[2]
 IN_CHECKOUT = (CHECKOUT / "pyproject.toml").is_file()
 PROJECT_ROOT = CHECKOUT if IN_CHECKOUT else Path.cwd()
-MIGRATIONS = (CHECKOUT if IN_CHECKOUT else Path(__file__).parent) / "migrations"
+MIGRATIONS_FOLDER = (CHECKOUT if IN_CHECKOUT else Path(__file__).parent) / "migrations"
 ENV_FILE = PROJECT_ROOT / ".env"
 
 
 class ConfigurationError(NoAppException):
     """Settings that can't be used. The `flask` command shows it without a traceback."""
 
-    show = ClickException.show  # and without the usage of the command
+    show = ClickException.show  # that of NoAppException prints the usage of the command, too
 
 
 def load_config() -> SimpleNamespace:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
-from .config import MIGRATIONS
+from .config import MIGRATIONS_FOLDER
 
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 10  # seconds that a request waits for a connection
@@ -44,6 +44,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """What all models share: https://docs.sqlalchemy.org/en/21/orm/quickstart.html."""
 
+    # Not metadata = … here: Flask-SQLAlchemy copies this class, and a type_annotation_map can't be.
     registry = registry(
         # So that revisions can drop them: https://alembic.sqlalchemy.org/en/latest/naming.html
         metadata=MetaData(
@@ -59,14 +60,14 @@ class Base(DeclarativeBase):
         type_annotation_map={
             str: String(255),  # MySQL has no string type without a length
             datetime: UtcDateTime(),
-            enum.Enum: Enum(enum.Enum, native_enum=False),  # a downgrade keeps others
+            enum.Enum: Enum(enum.Enum, native_enum=False),  # stored as text
         },
     )
 
 
 # Objects stay readable after a commit, without another query.
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
-migrate = SafeMigrate(db=db, directory=MIGRATIONS)
+migrate = SafeMigrate(directory=MIGRATIONS_FOLDER)
 
 
 def init_app(app: Flask) -> None:
@@ -83,19 +84,20 @@ def init_app(app: Flask) -> None:
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     app.config["SQLALCHEMY_RECORD_QUERIES"] = True  # for the log
     db.init_app(app)
-    app.teardown_appcontext(_end_session)  # before that of Flask-SQLAlchemy
+    app.teardown_appcontext(_end_session)  # runs before Flask-SQLAlchemy's
     with app.app_context():
-        sqlite: dict[str, Any] = {"connect": _set_up_sqlite, "begin": _begin_on_sqlite}
-        pooler = {"begin": limit_queries} if "prepare_threshold" in options["connect_args"] else {}
-        for name, listener in (sqlite if url.drivername.startswith("sqlite") else pooler).items():
-            event.listen(db.engine, name, listener)
+        if url.get_backend_name() == "sqlite":
+            event.listen(db.engine, "connect", _set_up_sqlite)
+            event.listen(db.engine, "begin", _begin_on_sqlite)
+        elif url.get_backend_name() == "postgresql" and app.config["MIGRATION_DATABASE_URL"]:
+            event.listen(db.engine, "begin", limit_queries)
 
 
 def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
-    """Return the options of the driver, except those in the URL."""
+    """Return our options for the driver. What the URL sets itself is left out."""
     seconds = config["QUERY_TIMEOUT"] or NO_LIMIT
     limits = f"lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
-    options: dict[str, dict[str, Any]] = {
+    by_driver: dict[str, dict[str, Any]] = {
         # BEGIN is ours: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
         "pysqlite": {"timeout": seconds, "isolation_level": None},
         # https://www.postgresql.org/docs/current/libpq-connect.html
@@ -111,11 +113,11 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
             "init_command": f"SET time_zone = '+00:00', {limits}",
         },
     }
-    given = options.get(url.get_driver_name(), {})
-    if config["MIGRATION_DATABASE_URL"] and given.pop("options", None):
-        # A pooler takes no options: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
-        given["prepare_threshold"] = None
-    return {name: value for name, value in given.items() if name not in url.query}
+    args = by_driver.get(url.get_driver_name(), {})
+    if config["MIGRATION_DATABASE_URL"] and args.pop("options", None):
+        # PgBouncer refuses options: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
+        args["prepare_threshold"] = None
+    return {name: value for name, value in args.items() if name not in url.query}
 
 
 @event.listens_for(Engine, "do_connect")
@@ -127,6 +129,7 @@ def _create_sqlite_file(dialect: Dialect, record: object, args: list[str], optio
 
 
 def limit_queries(connection: Connection) -> None:
+    """Set the timeout for a transaction: a pooler such as PgBouncer keeps none for a session."""
     seconds = current_app.config["QUERY_TIMEOUT"] or NO_LIMIT
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000}")
 
@@ -135,20 +138,21 @@ def limit_queries(connection: Connection) -> None:
 def set_charset(table: Table, connection: Connection, **options: object) -> None:
     """Create tables for all characters on MySQL, where many databases have another default."""
     name, query = connection.dialect.name, "SELECT @@character_set_database"
-    ask = getattr(connection, "exec_driver_sql", None)  # there is none where SQL is printed
-    if name in ("mysql", "mariadb") and ask and ask(query).scalar() != "utf8mb4":
+    execute = getattr(connection, "exec_driver_sql", None)  # missing where SQL is only printed
+    if name in ("mysql", "mariadb") and execute and execute(query).scalar() != "utf8mb4":
         table.dialect_kwargs.setdefault(f"{name}_charset", "utf8mb4")
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")  # https://sqlite.org/pragma.html
-    # Its own one knows ASCII only: https://sqlite.org/lang_corefunc.html#lower
+    # SQLite's own knows ASCII only: https://sqlite.org/lang_corefunc.html#lower
     connection.create_function("lower", 1, lambda text: text and str(text).casefold())
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # One that has read can't write once others have: https://sqlite.org/lang_transaction.html
+    # SQLite refuses to write in a transaction that has read, if another has written since. A view that
+    # writes on GET sets g.writes. https://sqlite.org/lang_transaction.html
     reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
     connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
 

@@ -1,7 +1,6 @@
 """Error handlers."""
 
 import re
-from collections.abc import Callable
 
 from flask import Flask, current_app, request
 from flask.typing import ResponseReturnValue
@@ -9,23 +8,44 @@ from sqlalchemy import exc
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import Conflict, HTTPException, ServiceUnavailable
 
+{% if cookiecutter.interface == "pages+api" -%}
+from . import api, pages
+{%- elif cookiecutter.interface == "api" -%}
+from . import api
+{%- else -%}
+from . import pages
+{%- endif %}
 from .database import db
 
-# A lock, a limit, a full disk, a server that takes no writes. https://sqlite.org/rescode.html,
-# https://www.postgresql.org/docs/current/errcodes-appendix.html, https://mariadb.com/kb/en/mariadb-error-code-reference/
+# https://www.postgresql.org/docs/current/errcodes-appendix.html, https://sqlite.org/rescode.html,
+# https://mariadb.com/kb/en/mariadb-error-code-reference/
 TEMPORARY = re.compile(
-    "25006|40...|53...|55P03|57...|58030|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
-    "|1021|1047|1114|1205|1213|1290|1317|1792|1836|1969|3024"
+    "25006|40...|53...|55P03|57...|58030"  # PostgreSQL: read-only, rolled back, full, locked, stopped
+    "|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
+    "|1021|1047|1114|1205|1213|1290|1317|1792|1836|1969|3024"  # MySQL: the same, or not ready
 )
 CONFLICT = re.compile("23503|23505|SQLITE_CONSTRAINT_(FOREIGNKEY|UNIQUE)|1062|1451|1452")
 
 
-def init_app(app: Flask, render: Callable[[HTTPException], ResponseReturnValue]) -> None:
-    """Register the error handlers. The given one makes the responses to HTTP errors."""
-    app.register_error_handler(HTTPException, render)
+def init_app(app: Flask) -> None:
+    """Register the error handlers."""
+    app.register_error_handler(HTTPException, render_error)
     app.register_error_handler(exc.DBAPIError, handle_database_error)
     app.register_error_handler(exc.TimeoutError, handle_database_error)
     app.register_error_handler(StaleDataError, handle_conflict)
+
+
+def render_error(error: HTTPException) -> ResponseReturnValue:
+{%- if cookiecutter.interface == "pages+api" %}
+    """Return an error of the API as JSON, and others as a page."""
+    return api.render_problem(error) if api.is_api_request() else pages.render_error(error)
+{%- elif cookiecutter.interface == "api" %}
+    """Return an error as JSON."""
+    return api.render_problem(error)
+{%- else %}
+    """Return an error as a page."""
+    return pages.render_error(error)
+{%- endif %}
 
 
 def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseReturnValue:
@@ -34,17 +54,17 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
         if any(CONFLICT.fullmatch(str(code)) for code in codes):
-            return handle_conflict(error, "Another row has the same value, or refers to this one.")
+            return handle_conflict(error, "The value is in use, or something refers to this.")
         if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
         if {"25006", 1290, 1792, 1836}.intersection(codes):
             db.engine.dispose()  # it is read-only: after a failover, another server is not
-    current_app.logger.error("No database for %s %s", request.method, request.path, exc_info=error)
+    current_app.logger.error("No database: %s %s", request.method, request.path, exc_info=error)
     text = "The database is unavailable. Try again in a minute."
     return current_app.handle_http_exception(ServiceUnavailable(text, retry_after=60))
 
 
-def handle_conflict(error: object, text: str = "Somebody has changed it.") -> ResponseReturnValue:
+def handle_conflict(error: object, text: str = "Somebody has changed this.") -> ResponseReturnValue:
     """Return 409: the row is not as the request expects, or can't be."""
     db.session.rollback()
     return current_app.handle_http_exception(Conflict(text))

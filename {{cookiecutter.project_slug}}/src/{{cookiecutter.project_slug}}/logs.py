@@ -13,15 +13,16 @@ from flask.logging import wsgi_errors_stream
 from flask_sqlalchemy.record_queries import get_recorded_queries
 from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
 
 # The possessive quantifiers keep the time linear: they never backtrack.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
-TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # of a link, in a path
+TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # a secret in a path, as in /reset/<token>
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # Routine messages of Alembic and of the development server, whose request lines ours replace.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
-TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")  # no queries
-VALUES = re.compile(r"""['"\n].*""", re.DOTALL)  # from here on, in what a database says
+NO_QUERIES = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")
+VALUES = re.compile(r"""['"\n].*""", re.DOTALL)  # of a driver's message: there are values
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +34,10 @@ class RedactingFormatter(JsonFormatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: ANN401
         text, error = str(super().formatException(ei)), ei[1]
-        while error:
-            for reason in getattr(getattr(error, "orig", None), "args", ())[-1:]:
-                text = text.replace(str(error.orig), VALUES.sub("***", str(reason)))
+        while error:  # and the errors that caused it
+            if isinstance(error, DBAPIError) and error.orig and error.orig.args:
+                message = VALUES.sub("***", str(error.orig.args[-1]))
+                text = text.replace(str(error.orig), message)
             error = error.__cause__ or error.__context__
         return text
 
@@ -50,7 +52,6 @@ class RedactingFormatter(JsonFormatter):
 
 def init_app(app: Flask) -> None:
     """Set up the root logger, and log each request."""
-    as_text = logging.Formatter("%(levelname)-7s %(message)s")
     as_json = RedactingFormatter(
         "%(asctime)s %(levelname)s %(name)s %(message)s",
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
@@ -60,11 +61,11 @@ def init_app(app: Flask) -> None:
     handler = logging.StreamHandler(cast(TextIO, wsgi_errors_stream))
     handler.name = __name__
     handler.addFilter(_prepare_record)
-    handler.setFormatter(as_text if app.debug else as_json)
+    handler.setFormatter(logging.Formatter("%(levelname)-7s %(message)s") if app.debug else as_json)
     root = logging.getLogger()
     root.handlers = [other for other in root.handlers if other.name != handler.name] + [handler]
     root.setLevel(app.config["LOG_LEVEL"])
-    app.before_request(_start_timer)
+    app.before_request(_begin_request)
     app.after_request(_log_request)
 
 
@@ -78,7 +79,7 @@ def _get_secrets(app: Flask) -> tuple[str, ...]:
     return tuple(
         form
         for secret in secrets
-        if len(secret) >= 8  # without shorter words, lines would be unreadable
+        if len(secret) >= 8  # a shorter one may be an ordinary word
         for form in (secret, quote(secret, ""), quote(secret, " +"), json.dumps(secret)[1:-1])
     )
 
@@ -89,9 +90,9 @@ def _prepare_record(record: logging.LogRecord) -> bool:
     return not NOISE.match(str(record.msg))
 
 
-def _start_timer() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+def _begin_request() -> None:
+    sent_id = request.headers.get("X-Request-ID", "")
+    g.request_id = sent_id if REQUEST_ID.fullmatch(sent_id) else uuid.uuid4().hex
     g.started = time.perf_counter()
 
 
@@ -99,7 +100,7 @@ def _log_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if request.blueprint == "health":  # called every few seconds
         return response
-    queries = [q for q in get_recorded_queries() if not str(q.statement).startswith(TRANSACTION)]
+    queries = [q for q in get_recorded_queries() if not str(q.statement).startswith(NO_QUERIES)]
     fields = {
         "method": request.method,
         "path": quote(request.path, "/:@!$&'()*+,;=~"),  # no query, where people put secrets

@@ -13,8 +13,9 @@ blueprint = Blueprint("home", __name__)
 
 def init_app(app: Flask) -> None:
     """Enable CSRF protection, and register the home page."""
-    app.config.update(WTF_CSRF_TIME_LIMIT=None, WTF_CSRF_SSL_STRICT=False)
-    if app.config["SESSION_COOKIE_SECURE"]:
+    app.config["WTF_CSRF_TIME_LIMIT"] = None  # a token lasts as long as its session
+    app.config["WTF_CSRF_SSL_STRICT"] = False  # SameSite cookies do without the Referer header
+    if app.config["SESSION_COOKIE_SECURE"]:  # which browsers demand for this prefix
         app.config["SESSION_COOKIE_NAME"] = "__Host-session"
     CSRFProtect(app)
     app.register_blueprint(blueprint)
@@ -26,14 +27,14 @@ def home() -> str:
         return render_template("home.html")
     database = f"{db.engine.dialect.name}, {describe_database(db.engine.url)}"
     status = {"revisions": current_revisions(), "problem": find_problem()}
-    return render_template("home.html", database=database, app=current_app, **status)
+    return render_template("home.html", app=current_app, database=database, **status)
 
 
 def render_error(error: HTTPException) -> Response:
     """Return a page that says what is wrong."""
     needs_https = current_app.config["SESSION_COOKIE_SECURE"] and not request.is_secure
     if isinstance(error, CSRFError) and needs_https:
-        error.description = f"{error.description} Browsers keep its cookie only if you use https."
+        error.description = f"{error.description} Browsers keep the session cookie only over https."
     response = error.get_response()
     if not isinstance(error, SecurityError | BadHost):  # for a wrong host, no page has links
         response.data = render_template("error.html", error=error)

@@ -3,7 +3,7 @@
 from flask import Flask, Response, abort, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-# https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CSP; the style sheet has icons as data
+# https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CSP; Pico's CSS has icons as data: URLs
 CONTENT_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; img-src 'self' data:; object-src 'none'"
 # https://owasp.org/www-project-secure-headers/
 HEADERS = {
@@ -22,16 +22,15 @@ def init_app(app: Flask) -> None:
     """Add the headers to each response, and trust as many proxies as are configured."""
     app.before_request(_check_request)
     app.after_request(_add_headers)
-    if proxies := app.config["PROXIES"]:
-        proxied = ProxyFix(app.wsgi_app, proxies, proxies, proxies, x_prefix=proxies)
-        app.wsgi_app = proxied  # type: ignore[method-assign]
+    if n := app.config["PROXIES"]:
+        app.wsgi_app = ProxyFix(app.wsgi_app, n, n, n, x_prefix=n)  # type: ignore[method-assign]
 
 
 def _check_request() -> None:
-    # Of a chunked body, Werkzeug would take as much as is allowed, and leave out the rest.
+    # Werkzeug cuts a chunked body at the limit without an error: one that fills it is refused.
     if request.content_length is None and len(request.get_data()) == request.max_content_length:
         abort(413)
-    if request.script_root[1:2] in ("/", "\\"):  # in links, it would be another host
+    if request.script_root[1:2] in ("/", "\\"):  # links would lead to another host
         abort(400)
 
 

@@ -2,7 +2,7 @@
 {% if cookiecutter.accounts == "yes" %}
 
 def seed() -> None:
-    """Add the rows that are missing. It can run again at any time.
+    """Add the rows that are missing. It may run repeatedly.
 
     There are none yet: a note belongs to an account, and a new database has no accounts.
     """
@@ -14,7 +14,7 @@ from .notes.models import Note, Tag
 
 
 def seed() -> None:
-    """Add the rows that are missing. It can run again at any time."""
+    """Add the rows that are missing. It may run repeatedly."""
     if not db.session.scalar(select(Note).limit(1)):
         tag = db.session.scalar(select(Tag).where(Tag.name == "first")) or Tag(name="first")
         db.session.add(Note(title="Welcome", body="This note comes from seeds.py.", tags=[tag]))

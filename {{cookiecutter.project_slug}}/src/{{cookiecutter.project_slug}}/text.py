@@ -1,9 +1,9 @@
-"""The text that visitors send."""
+"""Cleans the text of forms, query strings and the API."""
 
 import re
 from functools import partial
 
-# PostgreSQL stores no NUL, and no database half of a surrogate pair; the others only confuse.
+# PostgreSQL can't store NUL, no database half of a surrogate pair; the others are never meant.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 

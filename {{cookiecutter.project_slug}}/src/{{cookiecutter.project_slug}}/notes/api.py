@@ -6,26 +6,25 @@ from flask import request, url_for
 from flask.views import MethodView
 from marshmallow import Schema, fields, validate
 
-from ..api import LINE, LINES, WORDS, Blueprint, text_field
+from ..api import MULTILINE, NOT_BLANK, ONE_LINE, ApiBlueprint, text_field
 from ..database import MAX_INTEGER
 from . import queries
-from .models import MAX_BODY_LENGTH, MAX_NAME_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH, Note
-from .queries import get_note_or_404
+from .models import MAX_BODY_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH, Note
 
 # No commas, which separate tags in forms.
 TAG = r"^[^\x00-\x1f\x7f,]*[^\s\x00-\x1f\x7f\x85\ufeff,][^\x00-\x1f\x7f,]*$"
 
-blueprint = Blueprint("api_notes", __name__, url_prefix="/api/notes", description="Notes with tags")
+blueprint = ApiBlueprint("api_notes", __name__, url_prefix="/api/notes", description="Notes")
 
 
 class NoteSchema(Schema):
     """A note."""
 
     id = fields.Integer(dump_only=True, required=True)
-    title = text_field(WORDS, MAX_TITLE_LENGTH, "One line, with a letter.", required=True)
-    body = text_field(LINES, MAX_BODY_LENGTH, "May have more than one line.", load_default="")
+    title = text_field(NOT_BLANK, MAX_TITLE_LENGTH, "One line, with a letter.", required=True)
+    body = text_field(MULTILINE, MAX_BODY_LENGTH, "May have more than one line.", load_default="")
     tags = fields.List(
-        text_field(TAG, MAX_NAME_LENGTH, "A word, without commas."),
+        text_field(TAG, MAX_TAG_LENGTH, "A word, without commas."),
         attribute="tag_names",
         validate=validate.Length(max=MAX_TAGS),
         load_default=list,
@@ -42,8 +41,8 @@ class NotesSchema(Schema):
 
 
 class NotesQuerySchema(Schema):
-    search = text_field(LINE, 200, "A text in the title or the body.", data_key="q")
-    tag = text_field(LINE, MAX_NAME_LENGTH, "A tag of the notes.")
+    search = text_field(ONE_LINE, 200, "A text in the title or the body.", data_key="q")
+    tag = text_field(ONE_LINE, MAX_TAG_LENGTH, "A tag of the notes.")
     before = fields.Integer(validate=validate.Range(1, MAX_INTEGER))  # the id of a newer note
     limit = fields.Integer(validate=validate.Range(1, 100), load_default=20)
 
@@ -80,13 +79,13 @@ class NoteView(MethodView):
     @blueprint.doc(parameters=["IF_NONE_MATCH"])
     def get(self, note_id: int) -> Note:
         """Read a note."""
-        return get_note_or_404(note_id)
+        return queries.get_note_or_404(note_id)
 
     @blueprint.arguments(NoteSchema)
     @blueprint.response(200, NoteSchema)
     def put(self, values: dict[str, Any], note_id: int) -> Note:
         """Replace a note. What is left out becomes empty."""
-        note = get_note_or_404(note_id)
+        note = queries.get_note_or_404(note_id)
         blueprint.check_etag(note, NoteSchema)
         queries.save_note(note, **values)
         return note
@@ -94,6 +93,6 @@ class NoteView(MethodView):
     @blueprint.response(204)
     def delete(self, note_id: int) -> None:
         """Delete a note."""
-        note = get_note_or_404(note_id)
+        note = queries.get_note_or_404(note_id)
         blueprint.check_etag(note, NoteSchema)
         queries.delete_note(note)

@@ -5,7 +5,7 @@ from wtforms import HiddenField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from ..text import clean_lines, clean_text
-from .models import MAX_BODY_LENGTH, MAX_NAME_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH
+from .models import MAX_BODY_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH
 
 
 def split_tags(text: str | None) -> list[str]:
@@ -22,7 +22,7 @@ class NoteForm(FlaskForm):
 
     def validate_tags(self, field: StringField) -> None:
         names = split_tags(field.data)
-        if any(len(name) > MAX_NAME_LENGTH for name in names):
-            raise ValidationError(f"A tag has at most {MAX_NAME_LENGTH} characters.")
+        if any(len(name) > MAX_TAG_LENGTH for name in names):
+            raise ValidationError(f"A tag has at most {MAX_TAG_LENGTH} characters.")
         if len(names) > MAX_TAGS:
             raise ValidationError(f"A note has at most {MAX_TAGS} tags.")

@@ -8,7 +8,6 @@ from ..text import clean_text
 from . import queries
 from .forms import NoteForm, split_tags
 from .models import Note
-from .queries import get_note_or_404
 
 PER_PAGE = 20
 ONE_NOTE = f"/<int(max={MAX_INTEGER}):note_id>"
@@ -24,8 +23,9 @@ def index() -> str:
     except ValueError as error:
         abort(400, str(error))
     before = request.args.get("before", type=int)
-    oldest = before and max(0, min(before, MAX_INTEGER))
-    notes = queries.list_notes(search, tag, before=oldest, limit=PER_PAGE + 1)
+    if before is not None:
+        before = max(0, min(before, MAX_INTEGER))  # as large as an id can be
+    notes = queries.list_notes(search, tag, before=before, limit=PER_PAGE + 1)
     return render_template(
         "notes/index.html",
         notes=notes[:PER_PAGE],
@@ -46,24 +46,24 @@ def create() -> ResponseReturnValue:
 
 @blueprint.get(ONE_NOTE)
 def show(note_id: int) -> str:
-    return render_template("notes/show.html", note=get_note_or_404(note_id))
+    return render_template("notes/show.html", note=queries.get_note_or_404(note_id))
 
 
 @blueprint.route(f"{ONE_NOTE}/edit", methods=["GET", "POST"])
 def edit(note_id: int) -> ResponseReturnValue:
-    note = get_note_or_404(note_id)
+    note = queries.get_note_or_404(note_id)
     tags = ", ".join(note.tag_names)
     form = NoteForm(title=note.title, body=note.body, tags=tags, version=note.version)
     if not form.validate_on_submit():
         return _show_form(form, note)
     if form.version.data != str(note.version):
-        return _show_form(form, note, status=409)
+        return _show_form(form, note, is_stale=True)
     return _save(note, form)
 
 
 @blueprint.route(f"{ONE_NOTE}/delete", methods=["GET", "POST"])
 def delete(note_id: int) -> ResponseReturnValue:
-    note = get_note_or_404(note_id)
+    note = queries.get_note_or_404(note_id)
     if request.method == "GET":
         return render_template("notes/delete.html", note=note)
     queries.delete_note(note)
@@ -78,7 +78,7 @@ def _save(note: Note, form: NoteForm) -> ResponseReturnValue:
     return redirect(url_for(".show", note_id=note.id))
 
 
-def _show_form(form: NoteForm, note: Note | None = None, status: int = 200) -> ResponseReturnValue:
-    """Show the form: again if it has errors, or 409 if the note has changed since it was opened."""
-    page = render_template("notes/form.html", form=form, note=note, is_stale=status == 409)
-    return page, 422 if form.errors else status
+def _show_form(form: NoteForm, note: Note | None = None, is_stale: bool = False) -> tuple[str, int]:
+    """Show the form, again if it has errors or if the note has changed since it was opened."""
+    page = render_template("notes/form.html", form=form, note=note, is_stale=is_stale)
+    return page, 409 if is_stale else 422 if form.errors else 200

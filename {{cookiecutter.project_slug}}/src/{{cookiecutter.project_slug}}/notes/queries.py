@@ -53,7 +53,7 @@ def save_note(note: Note, *, tag_names: Iterable[str], **values: Any) -> None:
     note.tags = _get_tags(tag_names)
     for name, value in values.items():
         setattr(note, name, value)
-    flag_modified(note, "title")  # so that a change of the tags alone makes a new version, too
+    flag_modified(note, "title")  # a change of its tags alone is a new version, too
     db.session.add(note)
     db.session.commit()
 
@@ -66,7 +66,7 @@ def delete_note(note: Note) -> None:
 
 def _get_tags(names: Iterable[str]) -> list[Tag]:
     """Return the tags with these names, and create those that are missing."""
-    wanted = sorted(set(names))  # always in one order, or two requests could wait for each other
+    wanted = sorted(set(names))  # in one order, so that two requests can't deadlock
     known = {tag.name: tag for tag in db.session.scalars(select(Tag).where(Tag.name.in_(wanted)))}
     tags = [known.get(name) or _create_tag(name) for name in wanted]
     return list(dict.fromkeys(tags))  # to MySQL, "shop" and "Shop" are the same
@@ -78,6 +78,6 @@ def _create_tag(name: str) -> Tag:
         with db.session.begin_nested():
             db.session.add(tag)
     except IntegrityError:  # another request has created it
-        query = select(Tag).where(Tag.name == name).with_for_update(read=True)
+        query = select(Tag).where(Tag.name == name).with_for_update(read=True)  # or MySQL hides it
         return db.session.scalars(query).one()
     return tag
