@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from alembic import context
@@ -19,7 +18,6 @@ from . import (
     _ordering,
     _postgresql_online,
     _renames,
-    _revisions,
     _safety_checks,
     _types,
 )
@@ -28,44 +26,47 @@ from ._state import get_state
 log = logging.getLogger("alembic.env")
 
 
-def include_name(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
-    """Return whether a table has a model or was made by a revision: others are not ours."""
-    if kind != "table":
-        return True
-    if is_first_revision():
-        return False
-    state = get_state()
-    names = {parents.get("schema_qualified_table_name") or name}
-    if not parents.get("schema_name"):
-        names.add(f"{context.get_context().dialect.default_schema_name}.{name}")
-    known = {table.key for table in state.tables} | _revisions.made_tables(state.directory)
-    return not known.isdisjoint(names)
-
-
 def make_first_revision(options: dict[str, Any], **place: Connection | URL) -> None:
     """Write the first revision from the models alone.
 
     The database may hold tables of another project, and a comparison would drop them. It may even
     be unreachable: what the models say doesn't depend on it. Plugins compare it where it is there.
     """
-    alone: dict[str, Any] = {"autogenerate_plugins": []} if "url" in place else {}
-    context.configure(**options | place | alone)
-    migration_context = context.get_context()
-    list(migration_context.opts["fn"]((), migration_context))
+    plugins: dict[str, Any] = {"autogenerate_plugins": []} if "url" in place else {}
+    context.configure(**options | place | plugins)
+    migration = context.get_context()
+    list(migration.opts["fn"]((), migration))
 
 
-def is_first_revision() -> bool:
-    return not context.script.get_heads()
+def process_directives(
+    given: Any,  # noqa: ANN401
+    migration: MigrationContext,
+    revision: object,
+    directives: list[ops.MigrationScript],
+) -> None:
+    """Let the application change the revision that is being made, then make it safe."""
+    is_requested = _options.is_requested()
+    if is_requested and _options.is_first_revision():
+        _fill_first_revision(migration, directives[0])
+    before = [op for it in directives if it.downgrade_ops for op in it.downgrade_ops.ops]
+    if given:
+        given(migration, revision, directives)
+    for script in directives[:] if is_requested else ():
+        undo = script.downgrade_ops.ops if script.downgrade_ops else []
+        directives.remove(script)
+        directives += (scripts := _process(migration, script))
+        if scripts and (base := scripts[0].downgrade_ops):  # what was added is done last
+            base.ops += [op for op in undo if op not in before and op not in base.ops]
 
 
-def fill_first_revision(migration_context: MigrationContext, script: ops.MigrationScript) -> None:
+def _fill_first_revision(migration: MigrationContext, script: ops.MigrationScript) -> None:
     """Have the first revision create the models. With a connection, Alembic has seen to that."""
-    if migration_context.connection is None:
+    if migration.connection is None:
         created: list[Any] = []
         for table in get_state().tables:
-            if _options.is_included(migration_context, table):
+            if _options.is_included(migration, table):
                 indexes = sorted(table.indexes, key=lambda index: str(index.name))
-                indexes = [it for it in indexes if _options.is_included(migration_context, it)]
+                indexes = [it for it in indexes if _options.is_included(migration, it)]
                 created += [ops.CreateTableOp.from_table(table)]
                 created += map(ops.CreateIndexOp.from_index, indexes)
         script.upgrade_ops = ops.UpgradeOps(created)
@@ -75,9 +76,7 @@ def fill_first_revision(migration_context: MigrationContext, script: ops.Migrati
         script.upgrade_ops.ops = [op for op in found if not type(op).__name__.startswith("Drop")]
 
 
-def process_script(
-    migration_context: MigrationContext, script: ops.MigrationScript
-) -> list[ops.MigrationScript]:
+def _process(migration: MigrationContext, script: ops.MigrationScript) -> list[ops.MigrationScript]:
     """Turn what Alembic has found into revisions that are safe, or refuse."""
     for path in _differences.find_unimported_models():
         text = "%s has a model that nothing imports. Import it where the application is created."
@@ -89,19 +88,19 @@ def process_script(
         log.info("No changes: the models and the database agree. (Only imported models count.)")
         return []
     scripts = [script]
-    dialect = migration_context.dialect
+    dialect = migration.dialect
     requests = _renames.Requests(context.get_x_argument(as_dictionary=False))
-    _renames.apply(upgrade, requests, migration_context)
+    _renames.apply(upgrade, requests, migration)
     if edited := _differences.find_edited(upgrade):
         raise CommandError(f"No revision was written. {edited}")
     _safety_checks.check(upgrade, dialect, requests)
-    if dialect.name in ("mysql", "mariadb") and migration_context.connection:
-        _drop_indexes_of_keys(upgrade, migration_context.connection)
+    if dialect.name in ("mysql", "mariadb") and migration.connection:
+        _drop_indexes_of_keys(upgrade, migration.connection)
     _ordering.order(upgrade, on_mysql=dialect.name in ("mysql", "mariadb"))
     if dialect.name == "postgresql":
-        _enums.create_types(upgrade, migration_context.connection)
-    if dialect.name == "postgresql" and not is_first_revision():
-        scripts = _postgresql_online.split(script, upgrade, migration_context.connection)
+        _enums.create_types(upgrade, migration.connection)
+    if dialect.name == "postgresql" and not _options.is_first_revision():
+        scripts = _postgresql_online.split(script, upgrade, migration.connection)
     else:
         script.downgrade_ops = ops.DowngradeOps(_ordering.reverse(upgrade.ops))
     for written in scripts:
@@ -136,7 +135,3 @@ def _make_generic(operations: ops.OpContainer, dialect: Dialect) -> None:
             for item in [op.column] if isinstance(op, ops.AddColumnOp) else op.columns:
                 if isinstance(item, Column):
                     item.type = _types.make_generic(item.type, dialect)
-
-
-def is_requested() -> bool:
-    return bool(getattr(context.config.cmd_opts, "autogenerate", False))

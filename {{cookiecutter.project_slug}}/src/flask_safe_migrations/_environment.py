@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from logging.config import fileConfig
 from typing import Any
 
@@ -57,8 +58,10 @@ def _run() -> None:
     state = get_state()
     given = current_app.extensions["migrate"].configure_args
     options = _options.combine(given, state, context.get_x_argument(as_dictionary=False))
+    process = partial(_autogenerate.process_directives, given.get("process_revision_directives"))
+    options["process_revision_directives"] = process
     try:
-        if _autogenerate.is_first_revision() and _autogenerate.is_requested():
+        if _options.is_first_revision() and _options.is_requested():
             try:
                 with connect() as connection:
                     _autogenerate.make_first_revision(options, connection=connection)

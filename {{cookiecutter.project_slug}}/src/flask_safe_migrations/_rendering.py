@@ -16,11 +16,8 @@ from sqlalchemy.sql.functions import now
 from . import _types
 
 # Alembic would write them as the database at hand spells them.
-PORTABLE_DEFAULTS: dict[type, str] = {
-    now: "sa.func.now()",
-    True_: "sa.true()",
-    False_: "sa.false()",
-}
+PORTABLE_DEFAULTS: dict[type, str]
+PORTABLE_DEFAULTS = {now: "sa.func.now()", True_: "sa.true()", False_: "sa.false()"}
 NOW = {"now", "current_timestamp"}
 
 
@@ -80,12 +77,8 @@ def _render_allow(context: AutogenContext, op: AllowOp) -> list[str]:
 
 @renderers.dispatch_for(AutocommitOp)
 def _render_autocommit(context: AutogenContext, op: AutocommitOp) -> list[str]:
-    lines = [line for operation in op.operations for line in render_op(context, operation)]
-    return [
-        f"with {context.opts['alembic_module_prefix']}get_context().autocommit_block():",
-        *lines,
-        "",
-    ]
+    block = f"with {context.opts['alembic_module_prefix']}get_context().autocommit_block():"
+    return [block, *(line for inner in op.operations for line in render_op(context, inner)), ""]
 
 
 @renderers.dispatch_for(CastColumnOp)
@@ -99,9 +92,8 @@ def _render_cast(context: AutogenContext, op: CastColumnOp) -> str:
 
 @renderers.dispatch_for(RenameTableOp)
 def _render_rename_table(context: AutogenContext, op: RenameTableOp) -> str:
-    names = f"{op.table_name!r}, {op.new_table_name!r}" + f", schema={op.schema!r}" * bool(
-        op.schema
-    )
+    schema = f", schema={op.schema!r}" if op.schema else ""
+    names = f"{op.table_name!r}, {op.new_table_name!r}{schema}"
     return f"{context.opts['alembic_module_prefix']}rename_table({names})"
 
 

@@ -25,6 +25,7 @@ KEYWORDS = (
     r"|ROWID|STRICT|UNIQUE)\b"
 )
 UNCHANGED = {"nullable": None, "server_default": False, "type_": None, "comment": False}.items()
+COPY_SEQUENCE = "INSERT INTO sqlite_sequence SELECT ?, seq FROM sqlite_sequence WHERE name = ?"
 # A renaming makes SQLite look for what views and triggers refer to.
 CHECK_SCHEMA = [
     "CREATE TABLE _alembic_tmp_1 (id INTEGER)",
@@ -116,15 +117,11 @@ class SQLite(SQLiteImpl):
             if words["AUTOINCREMENT"]:
                 for one in (table, new):
                     one.dialect_options["sqlite"]["autoincrement"] = True
-                query = (
-                    "INSERT INTO sqlite_sequence SELECT ?, seq FROM sqlite_sequence WHERE name = ?"
-                )
                 names = batch_impl.temp_table_name, table.name  # the last number goes along
-                self.connection.exec_driver_sql(query, names)
+                self.connection.exec_driver_sql(COPY_SEQUENCE, names)
             _read_columns(self.connection, table, new)
-            create = CreateTable(
-                table, include_foreign_key_constraints=[]
-            )  # else it looks for tables
+            # With its foreign keys, it would look for other tables.
+            create = CreateTable(table, include_foreign_key_constraints=[])
             written = [str(create.compile(dialect=self.dialect))]
             for key in table.foreign_key_constraints:
                 written.append(f"REFERENCES {key.ondelete} {key.onupdate} {key.initially}")
