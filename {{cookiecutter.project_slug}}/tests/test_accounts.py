@@ -24,7 +24,7 @@ from flask_security import EmailValidateException
 from forms import Form, open_and_send, submit
 from passlib.context import CryptContext
 from passlib.totp import TOTP
-from sqlalchemy import func, orm, select, update
+from sqlalchemy import Connection, Engine, event, func, orm, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.test import TestResponse
 
@@ -424,6 +424,25 @@ def test_while_the_database_is_gone_people_who_are_logged_in_get_a_page(
         answer = client.get(path)
         assert answer.status_code == 503
         assert "The database is unavailable" in answer.text
+
+
+def test_while_the_database_takes_no_writes_a_log_in_gets_a_page(visitor: FlaskClient) -> None:
+    def fail(connection: Connection, cursor: object, sql: str, *others: object) -> None:
+        if sql.startswith("INSERT"):
+            raise OperationalError(sql, None, DiskFullError())
+
+    event.listen(Engine, "before_cursor_execute", fail)
+    answer = type_password(visitor)
+    event.remove(Engine, "before_cursor_execute", fail)
+
+    assert answer.status_code == 503
+    assert "The database is unavailable" in answer.text
+
+
+class DiskFullError(Exception):
+    """What PostgreSQL says when it has no room."""
+
+    sqlstate = "53100"
 
 
 @pytest.mark.parametrize("next_page", ["//[", "http://[x]/", "//\u2100"])
@@ -882,6 +901,14 @@ def test_hashing_a_password_commits_nothing_unfinished(app: Flask) -> None:
         db.session.rollback()
 
         assert db.session.scalars(select(Role)).all() == []
+
+
+def test_a_form_without_its_token_gives_back_what_is_no_secret(visitor: FlaskClient) -> None:
+    answer = visitor.post("/accounts/login", data={"email": ANN, "password": PASSWORD})
+
+    assert answer.status_code == 400
+    assert ANN in answer.text
+    assert PASSWORD not in answer.text
 
 
 def test_a_password_that_is_too_long_to_be_hashed_is_refused(visitor: FlaskClient) -> None:

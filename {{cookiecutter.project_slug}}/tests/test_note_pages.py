@@ -136,10 +136,12 @@ def test_markup_is_shown_as_it_was_typed(client: FlaskClient) -> None:
 
 
 def test_without_the_token_of_the_form_nothing_is_stored(app: Flask, client: FlaskClient) -> None:
-    response = client.post("/notes/new", data={"title": "Milk"})
+    response = client.post("/notes/new", data={"title": "Milk", "body": "</textarea>"})
 
     assert response.status_code == 400
     assert "The CSRF token is missing." in response.text
+    assert ">Milk</textarea>" in response.text  # so that it can be copied
+    assert ">&lt;/textarea&gt;</textarea>" in response.text
     assert titles(app) == []
 
 

@@ -49,6 +49,18 @@ def test_a_prefix_is_a_path(new_app: NewApp, prefix: str, status: int) -> None:
 
     assert answer.status_code == status
     assert answer.text.startswith("/shop/static/") == (status == 200)
+    assert "evil" not in answer.text
+
+
+def test_a_wrong_host_with_a_wrong_prefix_or_body_is_refused(new_app: NewApp) -> None:
+    client = new_app(PROXIES=1, MAX_CONTENT_LENGTH=10).test_client()
+
+    wrong = {"Host": "a..b", "X-Forwarded-Prefix": "//evil"}
+    assert client.get("/", headers=wrong).status_code == 400
+    chunked = {"wsgi.input_terminated": True, "HTTP_HOST": "a..b"}
+    body = BytesIO(b"x" * 11)
+    answer = client.post("/", input_stream=body, environ_overrides=chunked)
+    assert answer.status_code in (400, 413)
 
 
 def test_a_body_that_is_too_large_is_refused(new_app: NewApp) -> None:

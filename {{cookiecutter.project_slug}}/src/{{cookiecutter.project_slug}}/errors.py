@@ -60,6 +60,7 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
         if {"25006", 1290, 1792, 1836}.intersection(codes):
             db.engine.dispose()  # it is read-only: after a failover, another server is not
     current_app.logger.error("No database: %s %s", request.method, request.path, exc_info=error)
+    db.session.rollback()
     text = "The database is unavailable. Try again in a minute."
     return current_app.handle_http_exception(ServiceUnavailable(text, retry_after=60))
 

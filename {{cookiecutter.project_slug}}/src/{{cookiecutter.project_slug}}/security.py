@@ -1,6 +1,7 @@
 """Security headers, and trust in proxies."""
 
 from flask import Flask, Response, abort, request
+from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 # https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CSP; Pico's CSS has icons as data: URLs
@@ -31,7 +32,7 @@ def _check_request() -> None:
     if request.content_length is None and len(request.get_data()) == request.max_content_length:
         abort(413)
     if request.script_root[1:2] in ("/", "\\"):  # links would lead to another host
-        abort(400)
+        raise SecurityError
 
 
 def _add_headers(response: Response) -> Response:
