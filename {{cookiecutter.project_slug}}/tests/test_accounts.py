@@ -647,11 +647,14 @@ def test_a_second_factor_is_set_up_with_the_key_of_the_page(
 ) -> None:
     page = post(client, "/accounts/tf-setup", on="/accounts/tf-setup", setup="authenticator")
     key = re.search(r"<code>([A-Z2-7-]+)</code>", page.text)
-    action = re.search(r'action="(/accounts/tf-setup/[^"]+)', page.text)
+    action = re.search(r'action="(/accounts/tf-validate)', page.text)
     assert key
     assert action
+    wrong = post(client, action[1], on="/accounts/tf-setup", code="000000")
+    assert "Invalid code" in wrong.text
     code = TOTP(key[1]).generate().token
-    assert "successfully" in post(client, action[1], on="/accounts/tf-setup", code=code).text
+    fields = Form(wrong.text).fields | {"code": code}
+    assert client.post("/accounts/tf-validate", data=fields).location == "/accounts/tf-setup"
 
     type_password(visitor)
     assert not is_logged_in(visitor)
@@ -715,6 +718,7 @@ def test_a_recovery_code_replaces_the_app_once(
 
     for browser, succeeds in ((visitor, True), (app.test_client(), False)):
         type_password(browser)
+        submit(browser, "/accounts/mf-recovery", code=codes[0][:-1])  # a typo
         submit(browser, "/accounts/mf-recovery", code=codes[0])
         assert is_logged_in(browser) == succeeds
     left = client.get("/accounts/mf-recovery-codes?show_codes=1").text
@@ -922,7 +926,8 @@ def test_features_can_be_turned_off(new_app: NewApp, caplog: pytest.LogCaptureFi
     assert "MAIL_URL is not set" in caplog.text
     for path in ("register", "tf-setup", "mf-recovery-codes", "wan-register", "wan-signin"):
         assert visitor.get(f"/accounts/{path}").status_code == 404
-    for path in ("", "login", "reset", "confirm", "change", "verify", "sessions", "delete"):
+    left = ("", "login", "reset", "confirm", "change", "verify", "sessions", "invite", "delete")
+    for path in left:
         assert visitor.get(f"/accounts/{path}").status_code in (200, 302)
 
 
@@ -978,6 +983,64 @@ def test_a_command_creates_the_first_administrator(app: Flask, visitor: FlaskCli
     assert done.exit_code == 0, done.output
     type_password(visitor, BEN)
     assert "logged in as ben@example.com, administrator" in visitor.get("/accounts").text
+
+
+@pytest.fixture
+def administrator(app: Flask, client: FlaskClient) -> FlaskClient:
+    """Return the browser of Ann, who is an administrator."""
+    datastore = app.extensions["security"].datastore
+    with app.app_context():
+        account = db.session.scalars(select(Account)).one()
+        datastore.add_role_to_user(account, datastore.find_or_create_role("administrator"))
+        datastore.commit()
+    return client
+
+
+def test_only_administrators_can_invite(
+    app: Flask, client: FlaskClient, visitor: FlaskClient
+) -> None:
+    assert client.get("/accounts/invite").status_code == 403
+    assert post(client, "/accounts/invite", on="/accounts", email=BEN).status_code == 403
+    assert "/accounts/invite" not in client.get("/accounts").text
+    assert visitor.get("/accounts/invite").location.startswith("/accounts/login")
+    assert list_addresses(app) == [ANN]
+
+
+def test_an_invitation_lets_its_address_register_once(
+    app: Flask, administrator: FlaskClient, visitor: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    assert 'href="/accounts/invite"' in administrator.get("/accounts").text
+    page = submit(administrator, "/accounts/invite", email="BEN@example.com").text
+    assert "is sent to ben@example.com" in page
+    (message,) = outbox
+    assert message["To"] == BEN
+    link = link_in(message)
+    type_password(visitor, BEN)
+    assert not is_logged_in(visitor)
+
+    submit(visitor, visitor.get(link).location, password=NEW, password_confirm=NEW)
+    type_password(visitor, BEN, NEW)
+    assert is_logged_in(visitor)
+
+    again = app.test_client().get(link, follow_redirects=True)
+    assert "Ask for a new one" in again.text or "already been confirmed" in again.text
+    assert "has an account" in submit(administrator, "/accounts/invite", email=BEN).text
+    assert list_addresses(app) == [ANN, BEN]
+
+
+def test_an_invitation_is_sent_again_and_withdrawn(
+    app: Flask, administrator: FlaskClient, visitor: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    for _ in range(2):
+        submit(administrator, "/accounts/invite", email=BEN)
+    assert [message["To"] for message in outbox] == [BEN, BEN]
+    assert list_addresses(app) == [ANN, BEN]
+
+    app.test_cli_runner().invoke(args=["users", "deactivate", BEN])
+    choose = visitor.get(link_in(outbox[0])).location
+    submit(visitor, choose, password=NEW, password_confirm=NEW)
+    type_password(visitor, BEN, NEW)
+    assert not is_logged_in(visitor)
 
 
 def test_an_unknown_role_is_refused(app: Flask) -> None:

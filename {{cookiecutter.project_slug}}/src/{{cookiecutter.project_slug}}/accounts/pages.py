@@ -2,10 +2,22 @@
 
 from flask import Blueprint, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_security import auth_required, current_user, logout_user
+from flask_security import (
+    auth_required,
+    current_user,
+    logout_user,
+    roles_required,
+    send_mail,
+)
+from flask_security.confirmable import generate_confirmation_link
+from flask_security.forms import EmailValidation
+from flask_wtf import FlaskForm
+from wtforms import EmailField
+from wtforms.validators import DataRequired
 
 from ..database import db
 from . import sessions
+from .events import record
 from .models import Account
 from .settings import FRESHNESS
 
@@ -21,6 +33,9 @@ LINKS = {
     "accounts.delete": "Delete the account",
 }
 
+# These are for one role only.
+LINKS_OF_ROLES = {"accounts.invite": ("administrator", "Invite somebody")}
+
 blueprint = Blueprint(
     "accounts",
     __name__,
@@ -30,10 +45,19 @@ blueprint = Blueprint(
 )
 
 
+class InvitationForm(FlaskForm):
+    """The form to invite somebody."""
+
+    email = EmailField("Address", [DataRequired(), EmailValidation(verify=True)])
+
+
 @blueprint.get("/", strict_slashes=False)
 @auth_required("session")
 def index() -> str:
     links = {name: text for name, text in LINKS.items() if name in current_app.view_functions}
+    for name, (role, text) in LINKS_OF_ROLES.items():
+        if current_user.has_role(role):
+            links[name] = text
     return render_template("accounts/index.html", links=links)
 
 
@@ -56,6 +80,27 @@ def end_sessions() -> ResponseReturnValue:
         sessions.end_others(current_user)
         flash("All other sessions have ended.")
     return redirect(url_for(".list_sessions"))
+
+
+@blueprint.route("/invite", methods=["GET", "POST"])
+@auth_required("session", within=lambda: FRESHNESS)
+@roles_required("administrator")
+def invite() -> ResponseReturnValue:
+    """Create an account without a password, which its owner chooses after opening a link."""
+    form = InvitationForm()
+    if not form.validate_on_submit():
+        return render_template("accounts/invite.html", form=form)
+    datastore, email = current_app.extensions["security"].datastore, str(form.email.data)
+    account = datastore.find_user(email=email) or datastore.create_user(email=email)
+    datastore.commit()
+    if account.confirmed_at:
+        flash(f"{email} has an account.")
+        return redirect(url_for(".invite"))
+    link = generate_confirmation_link(account)[0]  # type: ignore[no-untyped-call]
+    send_mail("You are invited", email, "security/email/invitation", link=link)
+    record(account, f"Invited by account {current_user.id}")
+    flash(f"The invitation is sent to {email}.")
+    return redirect(url_for(".invite"))
 
 
 @blueprint.route("/delete", methods=["GET", "POST"])
