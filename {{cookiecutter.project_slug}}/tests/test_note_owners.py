@@ -7,10 +7,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from forms import Form, submit
 from note_factories import make_note
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from {{ cookiecutter.project_slug }}.database import db
-from {{ cookiecutter.project_slug }}.notes.models import Note
+from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 OWN = ["/notes/{}", "/notes/{}/edit", "/notes/{}/delete"]
 
@@ -40,13 +40,16 @@ def test_notes_need_a_log_in(app: Flask) -> None:
         assert answer.location.startswith("/accounts/login?next=")
 
 
-def test_deleting_an_account_deletes_its_notes(app: Flask, client: FlaskClient) -> None:
-    make_note(app)
+def test_deleting_an_account_deletes_its_notes_and_tags(app: Flask, client: FlaskClient) -> None:
+    make_note(app, tags=["mine", "shared"])
+    make_account(app, "ben@example.com")
+    submit(log_in(app, "ben@example.com"), "/notes/new", title="Ben", tags="shared")
 
     submit(client, "/accounts/delete")
 
     with app.app_context():
-        assert db.session.scalar(select(func.count()).select_from(Note)) == 0
+        assert db.session.scalars(select(Note.title)).all() == ["Ben"]
+        assert db.session.scalars(select(Tag.name)).all() == ["shared"]
 
 
 def test_notes_are_not_cached_for_others(client: FlaskClient) -> None:

@@ -1,5 +1,6 @@
 """The pages of an account that Flask-Security doesn't have."""
 
+from blinker import signal
 from flask import Blueprint, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_security import (
@@ -116,6 +117,7 @@ def delete() -> ResponseReturnValue:
         if "owner_id" in table.c:
             db.session.execute(table.delete().where(table.c.owner_id == account.id))
     db.session.delete(account)
+    signal("account-deleted").send()
     db.session.commit()
     flash("Your account is deleted.")
     return redirect(url_for("home.home"))

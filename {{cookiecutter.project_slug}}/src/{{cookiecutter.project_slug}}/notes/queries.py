@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 {% if cookiecutter.accounts == "yes" -%}
+from blinker import signal
 from flask import g
 {% endif -%}
 from sqlalchemy import Select, or_, select
@@ -14,6 +15,15 @@ from ..database import db
 from .models import Note, Tag, note_tag
 
 {% if cookiecutter.accounts == "yes" %}
+@signal("account-deleted").connect
+def delete_unused_tags(sender: object) -> None:
+    """Delete the tags that no note has now. Accounts share the tags."""
+    unused = ~Tag.notes.any()
+    # Locked first: another request may be adding one of them to a note.
+    ids = db.session.scalars(select(Tag.id).where(unused).with_for_update()).all()
+    db.session.execute(db.delete(Tag).where(Tag.id.in_(ids), unused))
+
+
 def visible_notes() -> Select[Note]:
     """Return the query for the notes of the account that makes the request."""
     return select(Note).where(Note.owner_id == g.account_id)
