@@ -63,6 +63,14 @@ def test_a_wrong_host_with_a_wrong_prefix_or_body_is_refused(new_app: NewApp) ->
     assert answer.status_code in (400, 413)
 
 
+def test_a_part_of_a_form_needs_a_name(client: FlaskClient) -> None:
+    part = "--x\r\nContent-Disposition: form-data\r\n\r\nMilk\r\n--x--\r\n"
+
+    answer = client.post("/", data=part, content_type="multipart/form-data; boundary=x")
+
+    assert answer.status_code == 400
+
+
 def test_a_body_that_is_too_large_is_refused(new_app: NewApp) -> None:
     app = new_app(MAX_CONTENT_LENGTH=10)
     app.add_url_rule("/length", view_func=lambda: str(len(request.get_data())))
