@@ -23,9 +23,8 @@ def index() -> str:
     except ValueError as error:
         abort(400, str(error))
     before = request.args.get("before", type=int)
-    if before is not None:
-        before = max(0, min(before, MAX_INTEGER))  # as large as an id can be
-    notes = queries.list_notes(search, tag, before=before, limit=PER_PAGE + 1)
+    newer_id = before and max(0, min(before, MAX_INTEGER))  # the column holds no more
+    notes = queries.list_notes(search, tag, before=newer_id, limit=PER_PAGE + 1)
     return render_template(
         "notes/index.html",
         notes=notes[:PER_PAGE],
