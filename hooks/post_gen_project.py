@@ -34,6 +34,7 @@ API = """
     src/{package}/static/rapidoc
     src/{package}/templates/rapidoc.html
     tests/test_api.py
+    tests/test_note_api.py
 """
 
 # The files of accounts, and of their tokens for the API.

@@ -1,4 +1,4 @@
-"""Follows the recipes of docs/: does what their blocks say, and compares what is printed."""
+"""Follows the recipes of a page: does what their blocks say, and compares what is printed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 
 from conftest import TEMPLATE, Project
 
+Sections = dict[str, list[tuple[str, str]]]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def sections_of(page: Path) -> dict[str, list[tuple[str, str]]]:
+def sections_of(page: Path) -> Sections:
     """Return the blocks of each section of a page: (language, text)."""
     parts = re.split(r"^##+ ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     return {
@@ -22,12 +23,12 @@ def sections_of(page: Path) -> dict[str, list[tuple[str, str]]]:
 SECTIONS = sections_of(TEMPLATE / "docs" / "migrations.md")
 
 
-def follow(project: Project, title: str) -> Iterator[str]:
+def follow(project: Project, title: str, sections: Sections = SECTIONS) -> Iterator[str]:
     """Do what the blocks of a section say, and yield the output of each command.
 
     A block of text is what the command before it prints. If it begins with "Error", the command fails.
     """
-    blocks = SECTIONS[title]
+    blocks = sections[title]
     for number, (language, block) in enumerate(blocks):
         if language == "sh":
             following, expected = [*blocks, ("", "")][number + 1]
@@ -46,9 +47,9 @@ def follow(project: Project, title: str) -> Iterator[str]:
             assert blocks[number - 1][0] == "sh"
 
 
-def finish(project: Project, *titles: str) -> str:
+def finish(project: Project, *titles: str, sections: Sections = SECTIONS) -> str:
     """Follow sections to their end, and return what all their commands printed."""
-    return "\n".join(output for title in titles for output in follow(project, title))
+    return "\n".join(output for title in titles for output in follow(project, title, sections))
 
 
 def pattern(quoted: str) -> str:

@@ -108,7 +108,9 @@ def test_the_projects_tests_run_on_its_database_and_leave_it_unchanged(
     before = snapshot(uri)
     (project.path / "tests" / "test_isolation.py").write_text(ISOLATION)
 
-    output = project.succeed("uv", "run", "pytest", "tests/test_isolation.py", "tests/test_api.py")
+    output = project.succeed(
+        "uv", "run", "pytest", "tests/test_isolation.py", "tests/test_note_api.py"
+    )
     assert f"database: {engine.url.drivername}, beside " in output
     project.succeed("uv", "run", "pytest", "-n", "2")
 

@@ -12,19 +12,6 @@ import servers
 from conftest import BODY, MODELS, PRICE, Project, User
 from sqlalchemy import make_url
 
-from answers import INTERFACES
-
-MODEL = """from sqlalchemy.orm import Mapped, mapped_column
-
-from .database import Base
-
-
-class Product(Base):
-    __tablename__ = "product"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-"""
-
 
 @pytest.mark.quick
 def test_the_set_up_ends_with_a_migrated_database(project: Project) -> None:
@@ -146,41 +133,6 @@ def test_migrations_can_be_initialized_again(fresh_project: Project) -> None:
     assert project.revisions()[0].read_text().partition("def upgrade")[2] == before
     project.flask("db", "upgrade")
     project.flask("db", "check")
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("interface", INTERFACES)
-def test_the_example_can_be_deleted_as_the_readme_says(user: User, interface: str) -> None:
-    project = user.project(f"interface={interface}")
-    readme = (project.path / "README.md").read_text()
-    step = readme.partition("1. Delete the folder")[2].partition("2. ")[0]
-    shutil.rmtree(project.path / "src/my_app/notes")
-    for name in re.findall(r"`(\w+\.py)`", step):
-        (project.path / "tests" / name).unlink()
-    (project.path / "src/my_app/seeds.py").write_text(
-        '"""The rows that a new database begins with."""\n\n\ndef seed() -> None:\n    """None yet."""\n'
-    )
-    templates = ["templates/base.html", "templates/home.html"] if "pages" in interface else []
-    for file in ("__init__.py", *templates):
-        path = project.path / "src/my_app" / file
-        kept = [line for line in path.read_text().splitlines(keepends=True) if "notes" not in line]
-        path.write_text("".join(kept))
-    if "pages" in interface:
-        assert "pages.init_app(app)" in (project.path / "src/my_app/__init__.py").read_text()
-    (project.path / "src/my_app/shop.py").write_text(MODEL)
-    project.replace("src/my_app/__init__.py", ", security\n", ", security, shop\n")
-    project.replace("src/my_app/__init__.py", "    return app", "    assert shop\n    return app")
-
-    drops = [part for name in ("note", "tag", "note_tag") for part in ("-x", f"drop={name}")]
-    project.flask("db", "migrate", "-m", "remove notes", *drops)
-    project.flask("db", "lint")
-    project.flask("db", "upgrade")
-    project.succeed("uv", "run", "ruff", "format")
-    for command in ("ruff check --ignore S101 --fix", "mypy", "pytest"):
-        project.succeed("uv", "run", *command.split())
-    with project.serve() as get:
-        status, page = get("/")
-        assert status == 302 if interface == "api" else "otes" not in page
 
 
 @pytest.mark.thorough

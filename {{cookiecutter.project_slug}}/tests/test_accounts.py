@@ -15,19 +15,32 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin
 
+import flask_migrate
 import pytest
 from account_factories import PASSWORD, log_in, make_account
 from conftest import SECRET_KEY, NewApp
-from flask import Flask
+from flask import Blueprint, Flask, g
 from flask.testing import FlaskClient
 from flask_security import EmailValidateException
 from forms import Form, open_and_send, submit
 from passlib.context import CryptContext
 from passlib.totp import TOTP
-from sqlalchemy import Connection, Engine, event, func, orm, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Table,
+    event,
+    func,
+    orm,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.test import TestResponse
 
+from {{ cookiecutter.project_slug }} import accounts
 from {{ cookiecutter.project_slug }} import config as settings
 from {{ cookiecutter.project_slug }}.accounts import mail, rate_limits
 from {{ cookiecutter.project_slug }}.accounts.models import Account, Passkey, Role, Session
@@ -506,6 +519,40 @@ def test_deleting_an_account_deletes_what_belongs_to_it(app: Flask, client: Flas
     assert {name for name, number in left.items() if number} == {"account"}
 
 
+def test_deleting_an_account_deletes_the_rows_that_it_owns(empty_app: Flask) -> None:
+    owned = Table("owned", db.metadata, Column("owner_id", ForeignKey("account.id")))
+    try:
+        with empty_app.app_context():
+            flask_migrate.upgrade()
+            owned.create(db.engine)
+            make_account(empty_app)
+            db.session.execute(owned.insert().values(owner_id=1))
+            db.session.commit()
+
+        submit(log_in(empty_app, ANN), "/accounts/delete")
+
+        with empty_app.app_context():
+            assert db.session.execute(select(owned)).all() == []
+    finally:
+        db.metadata.remove(owned)
+
+
+def test_a_blueprint_requires_a_log_in(new_app: NewApp, ann: FlaskClient) -> None:
+    app = new_app()
+    blueprint = Blueprint("own", __name__, url_prefix="/own")
+    blueprint.add_url_rule("", "id", lambda: str(g.account_id))
+    accounts.require_login(app, blueprint)
+    app.register_blueprint(blueprint)
+    client = app.test_client()
+    assert client.get("/own").location == "/accounts/login?next=/own"
+
+    cookie = ann.get_cookie("session")
+    assert cookie
+    client.set_cookie("session", cookie.value)
+
+    assert client.get("/own").text == "1"
+
+
 def test_critical_changes_ask_for_the_password_again(client: FlaskClient) -> None:
     for path in ("delete", "change-email", "tf-setup", "wan-register", "mf-recovery-codes"):
         with client.session_transaction() as session:
@@ -624,8 +671,8 @@ def test_a_log_in_never_redirects_to_another_site(visitor: FlaskClient) -> None:
 
 def test_behind_a_proxy_with_a_prefix_a_log_in_stays_below_it(visitor: FlaskClient) -> None:
     behind = {"SCRIPT_NAME": "/shop"}
-    asked = visitor.get("/notes", environ_overrides=behind).location
-    assert asked.startswith("/shop/accounts/login?next=/shop/notes")
+    asked = visitor.get("/accounts", environ_overrides=behind).location
+    assert asked.startswith("/shop/accounts/login?next=/shop/accounts")
 
     fields = Form(visitor.get("/accounts/login", environ_overrides=behind).text).fields
     fields |= {"email": ANN, "password": PASSWORD}

@@ -9,11 +9,12 @@ from conftest import NewApp
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from {{ cookiecutter.project_slug }} import database
 from {{ cookiecutter.project_slug }}.database import db
+from {{ cookiecutter.project_slug }}.errors import handle_database_error
 
 
 def test_a_living_process_is_healthy(client: FlaskClient) -> None:
@@ -148,3 +149,14 @@ def test_a_statement_that_is_refused_is_an_error_of_the_application(new_app: New
         raise OperationalError("SELECT 1 FROM nothing", None, Exception())
 
     assert app.test_client().get("/asks").status_code == 500
+
+
+def test_a_row_that_is_there_already_is_a_conflict(app: Flask) -> None:
+    with app.test_request_context():
+        with pytest.raises(IntegrityError) as error:
+            db.session.execute(text("INSERT INTO alembic_version SELECT * FROM alembic_version"))
+
+        response = app.make_response(handle_database_error(error.value))
+
+    assert response.status_code == 409
+    assert "The value is in use" in response.get_data(as_text=True)

@@ -9,29 +9,15 @@ from client_fixtures import NOTE_ROWS
 from flask import Flask
 from note_factories import make_note
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
 from {{ cookiecutter.project_slug }}.database import db, migrate
-from {{ cookiecutter.project_slug }}.errors import handle_database_error
 from {{ cookiecutter.project_slug }}.notes import queries
 from {{ cookiecutter.project_slug }}.notes.models import Note, Tag
 
 
 def test_a_note_is_shown_by_its_title() -> None:
     assert str(Note(title="Milk")) == "Milk"
-
-
-def test_a_value_that_has_to_be_unique_is_a_conflict(app: Flask) -> None:
-    with app.test_request_context():
-        db.session.add_all([Tag(name="shop"), Tag(name="shop")])
-        with pytest.raises(IntegrityError) as error:
-            db.session.flush()
-
-        response = app.make_response(handle_database_error(error.value))
-
-    assert response.status_code == 409
-    assert "The value is in use" in response.get_data(as_text=True)
 
 
 def test_notes_are_found_by_title_text_and_tag(app: Flask) -> None:

@@ -4,7 +4,7 @@
 def seed() -> None:
     """Add the rows that are missing. It may run repeatedly.
 
-    There are none yet: a note belongs to an account, and a new database has no accounts.
+    There are none yet: what people write belongs to an account, and a new database has none.
     """
 {%- else %}
 from sqlalchemy import select
