@@ -330,7 +330,7 @@ def test_what_cannot_be_edited_is_said(owner: Owner) -> None:
 def test_without_the_packages_of_development_it_says_what_to_run(
     owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flask_generate, "NEEDED", ("inflect", "no_such_package"))
+    monkeypatch.setattr(flask_generate, "NEEDED", ("jinja2", "no_such_package"))
 
     done = owner.generate("resource", "book", "title:string")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import flask_migrate
 from alembic.script import ScriptDirectory
 from flask import Flask
+from flask_generate import diagram
 from flask_safe_migrations import cli
 from sqlalchemy import inspect
 
@@ -30,6 +31,13 @@ def test_the_revisions_make_the_tables_of_all_models(migrated_app: Flask) -> Non
 def test_no_revision_is_dangerous(migrated_app: Flask) -> None:
     """Red where `flask db lint` finds something that no comment allows with its reason."""
     done = migrated_app.test_cli_runner().invoke(cli.db, ["lint"])
+
+    assert done.exit_code == 0, done.output
+
+
+def test_the_diagram_is_up_to_date(migrated_app: Flask) -> None:
+    """Red where docs/schema.md exists and a model has changed, until `flask db diagram` is run."""
+    done = migrated_app.test_cli_runner().invoke(diagram, ["--check"])
 
     assert done.exit_code == 0, done.output
 

@@ -1,4 +1,4 @@
-"""Writes models, pages and APIs into the project: `flask generate`. It imports no application."""
+"""Adds `flask generate`, which writes code, and `flask db diagram`. It imports no application."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 from flask.cli import NoAppException, ScriptInfo, with_appcontext
+from flask_safe_migrations.cli import db
 
-NEEDED = ("inflect", "jinja2", "ruff")  # of the group "dev"
+NEEDED = ("jinja2", "pluralizer", "ruff")  # most are of the group "dev"
 
 
 class GeneratorError(click.ClickException):
@@ -88,13 +89,27 @@ def page(name: str, dry_run: bool) -> None:
     write("page", name, (), dry_run=dry_run)
 
 
+@db.command()
+@click.option("--check", is_flag=True, help="Write nothing. Fail if the file is out of date.")
+@with_appcontext
+def diagram(check: bool) -> None:
+    """Draw the tables of the models in docs/schema.md, as a Mermaid diagram."""
+    require_packages("flask db diagram", "eralchemy")
+    from . import _diagram
+
+    click.echo(_diagram.check() if check else _diagram.write())
+
+
 def write(kind: str, name: str, fields: tuple[str, ...], *, dry_run: bool, **parts: bool) -> None:
-    missing = [package for package in NEEDED if not find_spec(package)]
-    if missing:
-        raise GeneratorError(
-            f"flask generate needs {' and '.join(missing)}, for development only. Run: uv sync"
-        )
+    require_packages("flask generate", *NEEDED)
     from . import _generate
 
     for line in _generate.generate(kind, name, fields, dry_run=dry_run, **parts):
         click.echo(line)
+
+
+def require_packages(command: str, *names: str) -> None:
+    if missing := [name for name in names if not find_spec(name)]:
+        raise GeneratorError(
+            f"{command} needs {' and '.join(missing)}, for development only. Run: uv sync"
+        )

@@ -7,18 +7,29 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-import inflect
+from pluralizer import Pluralizer
 
 from . import GeneratorError
 
-ENGINE = inflect.engine()
 MAX_LENGTH = 30  # PostgreSQL cuts the names of constraints at 63 bytes
-# Singular words that the library takes for plurals.
-SINGULAR = frozenset(
-    "alias alibi analysis atlas axis basis bias bonus bus cactus campus canvas census chorus"
-    " consensus corpus crisis diagnosis emphasis focus gas genus hypothesis iris lens oasis octopus"
-    " plus radius surplus syllabus synthesis tennis terminus thesis virus walrus".split()
-)
+PLURALIZER = Pluralizer()  # type: ignore[no-untyped-call]
+# What the library has in Latin, or takes for a plural.
+IRREGULAR = {
+    "axis": "axes",
+    "basis": "bases",
+    "bias": "biases",
+    "cache": "caches",
+    "excuse": "excuses",
+    "lens": "lenses",
+    "oasis": "oases",
+    "schema": "schemas",
+    "species": "species",
+    "virus": "viruses",
+}
+for singular, plural in IRREGULAR.items():
+    PLURALIZER.add_irregular_rule(singular, plural)
+# Words that begin with the sound of a vowel.
+VOWEL = re.compile("[aeio]|u(?!ni|r[ail]|s[aeu]|til)|heir|hon(est|o)|hour")
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,7 @@ class Names:
     def plural(self) -> str:
         """The name of its folder and its blueprint, and its place in addresses."""
         *first, last = self.singular.split("_")
-        return "_".join([*first, str(ENGINE.plural_noun(last))])
+        return "_".join([*first, PLURALIZER.plural(last)])
 
     @property
     def many(self) -> str:
@@ -52,7 +63,7 @@ class Names:
 
     @property
     def article(self) -> str:
-        return str(ENGINE.a(self.label)).split()[0]
+        return "an" if VOWEL.match(self.label) else "a"
 
 
 def to_snake_case(text: str) -> str:
@@ -64,11 +75,8 @@ def to_snake_case(text: str) -> str:
 def to_singular(name: str) -> str:
     """Return a name in snake case, with its last word in the singular."""
     *first, last = name.split("_")
-    if last not in SINGULAR:
-        found = ENGINE.singular_noun(last)
-        if found and ENGINE.plural_noun(found) == last:
-            last = str(found)
-    return "_".join([*first, last])
+    singular = PLURALIZER.singular(last)
+    return "_".join([*first, singular if PLURALIZER.plural(singular) == last else last])
 
 
 def check_identifier(name: str, what: str) -> str:
