@@ -147,6 +147,7 @@ def test_after_each_recipe_all_checks_pass(user: User, interface: str, accounts:
 
     assert project.succeed("uv", "run", "python", "-c", PRINT_RANK) == "0\n"
     assert last == "Delete the example"
+    (project.path / "tests" / "test_newest_notes.py").unlink(missing_ok=True)
     delete_example(project)
     check(project)
 
