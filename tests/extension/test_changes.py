@@ -14,6 +14,7 @@ from apps import NAMING_CONVENTION, Models, Site, on_mysql, on_postgresql
 from flask_safe_migrations import _types, name_check
 from sqlalchemy import (
     ARRAY,
+    CHAR,
     JSON,
     TIMESTAMP,
     URL,
@@ -45,7 +46,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
 Items = Iterable[Any]
-MYSQL, POSTGRESQL = (URL.create(name).get_dialect()() for name in ("mysql", "postgresql"))
+MYSQL, MARIADB, POSTGRESQL = (
+    URL.create(name).get_dialect()() for name in ("mysql", "mariadb", "postgresql")
+)
 
 
 def tables(**named: Callable[[], Items]) -> Models:
@@ -168,9 +171,21 @@ class Document(TypeDecorator[Any]):
 UNIQUE = (column("code", Integer, unique=True), column("name", String(20)))
 CHANGES: dict[str, tuple[Models, Models, tuple[str, ...]]] = {
     "a longer string": (pet(column("a", String(20))), pet(column("a", String(40))), ()),
-    "a string without limit": (pet(column("a", String(20))), pet(column("a", Text)), ()),
-    "a wider integer": (pet(column("a", SmallInteger)), pet(column("a", BigInteger)), ()),
-    "more digits": (pet(column("a", Numeric(6, 2))), pet(column("a", Numeric(10, 2))), ()),
+    "a string without limit": (
+        pet(column("a", String(20))),
+        pet(column("a", Text)),
+        ("rewrite=pet.a",),
+    ),
+    "a wider integer": (
+        pet(column("a", SmallInteger)),
+        pet(column("a", BigInteger)),
+        ("rewrite=pet.a",),
+    ),
+    "more digits": (
+        pet(column("a", Numeric(6, 2))),
+        pet(column("a", Numeric(10, 2))),
+        ("rewrite=pet",),
+    ),
     "a shorter string": (
         pet(column("a", String(40), nullable=False)),
         pet(column("a", String(20), nullable=False)),
@@ -193,18 +208,18 @@ CHANGES: dict[str, tuple[Models, Models, tuple[str, ...]]] = {
         pet(
             column("a", Enum(More, native_enum=False, create_constraint=True, name="a", length=40))
         ),
-        (),
+        ("rewrite=pet",),
     ),
     "a member of a native enum": (
         pet(column("a", Enum(State, name="state_of_pet"))),
         pet(column("a", Enum(More, name="state_of_pet"))),
-        (),
+        ("rewrite=pet.a",),  # of MySQL: the member stands between others
     ),
     "a column with a native enum": (pet(), pet(column("a", Enum(State, name="state_of_pet"))), ()),
     "the text of a check": (
         pet(column("a", Integer), lambda: CheckConstraint("a >= 0", name="least")),
         pet(column("a", Integer), lambda: CheckConstraint("a >= 10", name="least")),
-        (),
+        ("rewrite=pet",),
     ),
     "a check of a new column": (
         pet(column("a", String(9))),
@@ -213,7 +228,7 @@ CHANGES: dict[str, tuple[Models, Models, tuple[str, ...]]] = {
             column("b", String(9)),
             lambda: CheckConstraint("a <> b", name="b"),
         ),
-        (),
+        ("rewrite=pet",),
     ),
     "a check that goes": (
         pet(column("a", Integer), lambda: CheckConstraint("a in (1, 2)", name="few")),
@@ -223,7 +238,7 @@ CHANGES: dict[str, tuple[Models, Models, tuple[str, ...]]] = {
     "a check with a percent sign": (
         pet(column("a", String(9)), lambda: CheckConstraint("a not like '%x%'", name="x")),
         pet(column("a", String(9)), lambda: CheckConstraint("a not like '%y%'", name="x")),
-        (),
+        ("rewrite=pet",),
     ),
     "an index that goes": (
         pet(column("a", Integer, index=True)),
@@ -421,7 +436,7 @@ CHANGES: dict[str, tuple[Models, Models, tuple[str, ...]]] = {
                 ),
             ],
         ),
-        (),
+        ("rewrite=registered_deed_of_agricultural_land",),
     ),
 }
 
@@ -501,6 +516,59 @@ def test_it_is_known_which_type_holds_each_value_of_another(
     holds: bool,
 ) -> None:
     assert _types.holds_each_value(new, old, dialect) is holds
+
+
+@pytest.mark.parametrize(
+    ("dialect", "old", "new", "keeps"),
+    [
+        (MYSQL, String(20), String(60), True),
+        (MYSQL, String(60), String(64), False),  # from 252 bytes to 256
+        (MARIADB, String(60), String(64), True),
+        (MYSQL, String(20), Text(), False),
+        (MYSQL, Integer(), BigInteger(), False),
+        (MYSQL, mysql.ENUM("a", "b"), mysql.ENUM("a", "b", "c"), True),
+        (MYSQL, mysql.ENUM("a", "b"), mysql.ENUM("a", "c", "b"), False),
+        (MYSQL, mysql.ENUM("a", "b"), mysql.ENUM("a", "bc"), False),
+        (POSTGRESQL, String(20), String(), True),
+        (POSTGRESQL, String(20), Text(), True),
+        (POSTGRESQL, CHAR(20), CHAR(30), False),
+        (POSTGRESQL, Numeric(6, 2), Numeric(), True),
+        (POSTGRESQL, Numeric(6, 2), Numeric(9, 4), False),
+        (POSTGRESQL, postgresql.TIMESTAMP(precision=3), TIMESTAMP(), True),
+        (POSTGRESQL, Integer(), BigInteger(), False),
+    ],
+)
+def test_it_is_known_which_change_of_a_type_writes_rows_again(
+    dialect: Any,  # noqa: ANN401
+    old: Any,  # noqa: ANN401
+    new: Any,  # noqa: ANN401
+    keeps: bool,
+) -> None:
+    assert _types.keeps_rows(new, old, dialect) is keeps
+
+
+@on_mysql
+def test_rows_that_break_a_new_foreign_key_are_named_and_new_ones_refused(
+    new_site: Callable[[str], Site], url: str
+) -> None:
+    site = new_site(url)
+    site.new_app(tables(owner=lambda: [], pet=lambda: [Column("o", Integer)]))
+    for command in (["init"], ["migrate", "-m", "first"], ["upgrade"]):
+        site.flask(*command)
+    site.execute("INSERT INTO pet (id, o) VALUES (1, 7), (2, NULL)")
+    site.new_app(tables(owner=lambda: [], pet=lambda: [Column("o", ForeignKey("owner.id"))]))
+    site.flask("migrate", "-m", "key")
+
+    said = site.fail("upgrade")
+
+    assert "A row in table pet refers to a missing row in owner: o = 7." in said
+    with pytest.raises(DBAPIError):
+        site.execute("INSERT INTO pet (id, o) VALUES (3, 8)")
+    site.execute("INSERT INTO owner (id) VALUES (7)")
+    site.flask("upgrade")
+    assert agrees(site)
+    sql = site.flask("upgrade", "--sql")
+    assert sql.index("foreign_key_checks = 0") < sql.index("FOREIGN KEY")
 
 
 ADVICE: dict[str, tuple[Callable[[], Any], str]] = {
@@ -598,7 +666,7 @@ def test_a_check_needs_no_name(new_site: Callable[[str], Site], url: str) -> Non
         site.flask(*command)
     assert agrees(site)
     site.new_app(models("a > 0", "a < 10"))
-    site.flask("migrate", "-m", "second")
+    site.flask("migrate", "-m", "second", "-x", "rewrite=price")
     site.flask("upgrade")
 
     assert agrees(site)

@@ -19,8 +19,9 @@ def test_it_names_all_that_is_public_and_nothing_else() -> None:
     api = PAGE.partition("## API")[2]
     functions = set(re.findall(r"^\| `(\w+)\(|(?<=, )`(\w+)\(", api, re.MULTILINE))
 
-    assert [name for name in flask_safe_migrations.__all__ if f"`{name}" not in api] == []
-    assert {a or b for a, b in functions} <= set(flask_safe_migrations.__all__)
+    names = {name for name, it in vars(flask_safe_migrations).items() if callable(it)}
+    assert [name for name in names if f"`{name}" not in api] == []
+    assert {a or b for a, b in functions} <= names
     assert len(functions) >= 8
 
 

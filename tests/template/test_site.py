@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+import flask_safe_migrations
 import pytest
 from conftest import TEMPLATE, run
 
@@ -58,11 +59,11 @@ def test_a_generated_project_can_be_read(site: Path) -> None:
 
 
 def test_the_extension_is_documented_from_its_docstrings(site: Path) -> None:
-    from flask_safe_migrations import __all__
-
     text = (site / "api.html").read_text(encoding="utf-8")
+    names = [name for name, it in vars(flask_safe_migrations).items() if callable(it)]
 
-    assert [name for name in __all__ if f'id="flask_safe_migrations.{name}"' not in text] == []
+    assert len(names) > 10
+    assert [name for name in names if f'id="flask_safe_migrations.{name}"' not in text] == []
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -113,13 +113,16 @@ def _process(migration: MigrationContext, script: ops.MigrationScript) -> list[o
 
 def _drop_indexes_of_keys(upgrade: ops.UpgradeOps, connection: Connection) -> None:
     """Drop with a foreign key the index that MySQL has made for it, and would keep."""
+    inspector = inspect(connection)
     for table in [op for op in upgrade.ops if isinstance(op, ops.ModifyTableOps)]:
-        names = {str(op.constraint_name) for op in filter(_ordering.is_foreign_key_drop, table.ops)}  # type: ignore[attr-defined]
-        inspector = inspect(connection)
+        keys: list[Any] = [*filter(_ordering.is_foreign_key_drop, table.ops)]
+        names = {key.constraint_name for key in keys}
         for index in inspector.get_indexes(table.table_name, table.schema) if names else []:
-            name, columns = str(index["name"]), [str(column) for column in index["column_names"]]
-            if name in names:
-                made = ops.CreateIndexOp(name, table.table_name, columns, schema=table.schema)
+            if index["name"] in names:
+                columns: Any = index["column_names"]
+                made = ops.CreateIndexOp(
+                    index["name"], table.table_name, columns, schema=table.schema
+                )
                 table.ops.append(made.reverse())
 
 

@@ -49,7 +49,7 @@ def compare_members(
         labels = found.get((schema, name))
         if labels is None:
             continue
-        quoted = _quote(schema, name)
+        quoted = quote(schema, name)
         statements = [
             f"ALTER TYPE {quoted} ADD VALUE IF NOT EXISTS {_literal(label)} "
             + (f"AFTER {_literal(enum.enums[n - 1])}" if n else f"BEFORE {_literal(labels[0])}")
@@ -77,8 +77,8 @@ def create_types(upgrade: ops.UpgradeOps, connection: Connection | None) -> None
     for key, enum in (find_enums(with_tables) | of_columns).items():
         if key not in found:
             members = ", ".join(map(_literal, enum.enums))
-            create = f"CREATE TYPE {_quote(*key)} AS ENUM ({members})" if key in of_columns else ""
-            upgrade.ops.insert(0, SqlOp(create, f"DROP TYPE {_quote(*key)}"))
+            create = f"CREATE TYPE {quote(*key)} AS ENUM ({members})" if key in of_columns else ""
+            upgrade.ops.insert(0, SqlOp(create, f"DROP TYPE {quote(*key)}"))
 
 
 def find_enums(types: Iterable[Any]) -> dict[Name, Enum]:
@@ -103,7 +103,7 @@ def _read_enums(connection: Connection) -> dict[Name, list[str]]:
     return enums
 
 
-def _quote(schema: str | None, name: str) -> str:
+def quote(schema: str | None, name: str) -> str:
     return ".".join(DIALECT.identifier_preparer.quote(part) for part in (schema, name) if part)
 
 

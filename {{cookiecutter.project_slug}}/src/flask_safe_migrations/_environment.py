@@ -20,6 +20,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 from . import _autogenerate, _differences, _mysql_resume, _options, _revisions, _server, _sqlite
+from . import _mysql_online as _mysql_online  # Alembic finds its classes
 from ._lock import MigrationLocked, is_pooled, migration_lock
 from ._mysql_resume import Progress
 from ._server import DatabaseUnavailable
@@ -132,10 +133,9 @@ def _get_limits(dialect: Dialect) -> list[str]:
         limit = f"SET statement_timeout = {int(statement * 1000)}"
         return [f"SET lock_timeout = {LOCK_ATTEMPT * 1000}", limit]
     if name in ("mysql", "mariadb"):
-        settings = ["lock_wait_timeout", "innodb_lock_wait_timeout"]
-        limits = [f"SET SESSION {setting} = {LOCK_ATTEMPT}" for setting in settings]
-        is_mariadb = getattr(dialect, "is_mariadb", False)
-        return limits + [f"SET SESSION max_statement_time = {statement}"] * is_mariadb
+        limits = [f"lock_wait_timeout = {LOCK_ATTEMPT}, innodb_lock_wait_timeout = {LOCK_ATTEMPT}"]
+        limits += [f"max_statement_time = {statement}"] * getattr(dialect, "is_mariadb", False)
+        return [f"SET SESSION {limit}" for limit in limits]
     if name == "sqlite":
         return [
             f"PRAGMA busy_timeout={int(min(get_seconds('MIGRATION_WAIT') * 1000, MAX_WAIT))}",

@@ -1,7 +1,7 @@
 """Finds what is dangerous in revisions, on the database of this project: `flask db lint`.
 
 Each revision is written as SQL by itself, because a table that the same text creates counts as new
-and unused. squawk reads it for PostgreSQL; for the others there is a short list of rules here.
+and unused. squawk reads it for PostgreSQL; rules.toml has rules for the others.
 """
 
 import json
@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -25,32 +26,11 @@ from sqlalchemy.engine.default import DefaultDialect
 from . import _revisions
 from ._state import get_state
 
-DELETES = "Its data is deleted for good. Stop the running release first, which still reads it."
-# name: (pattern of a statement, why it is dangerous and what to do)
-RULES = {
-    "drop-table": (r"^DROP\s+TABLE\b", DELETES),
-    "drop-column": (r"\bDROP\s+COLUMN\b", DELETES),
-    "rename": (
-        r"\bRENAME\s+(?!INDEX|KEY|CONSTRAINT)|\bCHANGE\b",
-        "The running release knows the old name only. Add the new one, and drop the old one later.",
-    ),
-    "not-null-without-default": (
-        r"\bADD\s+COLUMN\b(?!.*\b(DEFAULT|GENERATED|AUTO_INCREMENT)\b).*\bNOT\s+NULL\b",
-        "Existing rows have no value for it. Give it a server_default, or fill it first.",
-    ),
-    "change-type": (
-        r"\bALTER\s+COLUMN\s+\S+\s+TYPE\b|\bMODIFY\b",
-        "The database may copy the whole table, and nobody can write to it meanwhile.",
-    ),
-    "all-rows": (
-        r"^(UPDATE|DELETE)\b(?!.*\bWHERE\b)",
-        "All rows are locked until the end of the transaction. Do it in batches.",
-    ),
-}
 UNREADABLE = (
     "It needs a database to run: only the statements before it were checked. Read the others."
 )
-CONFIG = Path(__file__).parent / "squawk.toml"
+PACKAGE = Path(__file__).parent
+RULES = tomllib.loads((PACKAGE / "rules.toml").read_text(encoding="utf-8"))
 ALLOWED = re.compile(r"#\s*lint: allow ([\w-]+)(?::\s*(\S.*))?")
 
 Finding = tuple[str, str]  # the rule, and the reason why it is dangerous
@@ -64,18 +44,18 @@ def lint(wanted: Sequence[str] = ()) -> list[str]:
     chosen = [it for name in wanted for it in directory.get_revisions(name)]
     scripts = [it for it in chosen or [*directory.walk_revisions()][::-1] if it]
     scripts = [script for script in scripts if not script.is_merge_point]
-    on_postgresql = state.url.get_backend_name() == "postgresql"
-    rules = {"all-rows": RULES["all-rows"]} if on_postgresql else RULES  # squawk has the others
+    backend = state.url.get_backend_name()
     texts, found = {}, {}
     for script in scripts:
         text, found[script.revision] = _write(script, state.url)
         texts[script.revision] = text
         statements = [" ".join(it.split()) for it in re.split(r";\s*$", text, flags=re.MULTILINE)]
-        for rule, (pattern, reason) in rules.items():
-            if any(re.search(pattern, statement, re.IGNORECASE) for statement in statements):
-                found[script.revision].append((rule, reason))
-    for name, rule, reason in _run_squawk(texts) if on_postgresql else ():
-        found[name].append((rule, reason))
+        for name, rule in RULES.items():
+            found_in = [it for it in statements if re.search(rule["pattern"], it, re.IGNORECASE)]
+            if found_in and backend not in rule["not_on"]:
+                found[script.revision].append((name, rule["reason"]))
+    for revision, name, reason in _run_squawk(texts) if backend == "postgresql" else ():
+        found[revision].append((name, reason))
     return [text for script in scripts for text in _describe(script, found[script.revision])]
 
 
@@ -124,7 +104,7 @@ def _run_squawk(texts: Mapping[str, str]) -> list[tuple[str, str, str]]:
     with TemporaryDirectory() as folder:
         for name, text in texts.items():
             Path(folder, name).write_text(text, encoding="utf-8")
-        command = [program, "--reporter=json", f"--config={CONFIG}", *texts]
+        command = [program, "--reporter=json", f"--config={PACKAGE / 'squawk.toml'}", *texts]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     try:
         findings = json.loads(done.stdout)

@@ -92,8 +92,9 @@ def table_of(op: Any) -> Table:  # noqa: ANN401
 
 
 def name_of(op: Any) -> str:  # noqa: ANN401
-    """Return how its table is named in an option and in messages."""
-    return ".".join(filter(None, table_of(op)))
+    """Return how its table or column is named in an option and in messages."""
+    column = op.column.name if isinstance(op, ops.AddColumnOp) else getattr(op, "column_name", "")
+    return ".".join(filter(None, (*table_of(op), column)))
 
 
 def referent_of(op: ops.CreateForeignKeyOp) -> Table:

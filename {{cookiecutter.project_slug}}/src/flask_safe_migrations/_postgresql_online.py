@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, Index, text
 from sqlalchemy.schema import conv
 
 from . import _types
-from ._enums import DIALECT, AddEnumMembersOp
+from ._enums import DIALECT, AddEnumMembersOp, quote
 from ._ordering import Table, group, is_foreign_key_drop, referent_of, reverse, table_of
 from ._rendering import AllowOp, AutocommitOp, CastColumnOp, RenameColumnOp
 
@@ -44,7 +44,7 @@ def split(
     tables = [op for op in upgrade.ops if isinstance(op, ops.ModifyTableOps)]
     changed = [table for table in tables if table_of(table) not in created]
     for table in changed:
-        name = ".".join(PREPARER.quote(part) for part in table_of(table) if part)
+        name = quote(*table_of(table))
         query = text("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(:name)")
         if connection and connection.scalar(query, {"name": name}):
             _keep_together(table, upgrade)
@@ -220,8 +220,7 @@ def _validate(name: object, table: Table) -> Step:
 
 
 def _alter(table: Table, change: str) -> ops.ExecuteSQLOp:
-    name = ".".join(PREPARER.quote(part) for part in table if part)
-    return ops.ExecuteSQLOp(f"ALTER TABLE {name} {change}")
+    return ops.ExecuteSQLOp(f"ALTER TABLE {quote(*table)} {change}")
 
 
 def _format(name: object) -> str:

@@ -11,11 +11,8 @@ from ._revisions import connect, find_pending, known_revisions, read_heads
 from ._state import State, get_state
 
 # Whether the server takes no writes, such as a replica: of its settings, for it isn't tried.
-IS_READ_ONLY = {
-    "postgresql": "SELECT current_setting('transaction_read_only') = 'on'",
-    "mysql": "SELECT @@global.read_only = 1",
-    "mariadb": "SELECT @@global.read_only = 1",
-}
+IS_READ_ONLY = dict.fromkeys(("mysql", "mariadb"), "SELECT @@global.read_only = 1")
+IS_READ_ONLY["postgresql"] = "SELECT current_setting('transaction_read_only') = 'on'"
 
 log = logging.getLogger(__name__)
 

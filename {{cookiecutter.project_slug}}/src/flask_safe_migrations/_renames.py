@@ -25,8 +25,7 @@ class Requests:
 
     def find(self, kind: str, op: Any) -> str:  # noqa: ANN401
         """Return the options that ask for this on the table, or a column of it."""
-        added = op.column.name if isinstance(op, ops.AddColumnOp) else ""
-        asked = {name_of(op), f"{name_of(op)}.{added or getattr(op, 'column_name', '')}"}
+        asked = {name_of(op), ".".join(filter(None, table_of(op)))}
         return " ".join(f"-x {kind}={name}" for name in self.names[kind] if name in asked)
 
 
@@ -35,19 +34,20 @@ def apply(upgrade: ops.UpgradeOps, requests: Requests, context: MigrationContext
     for name in requests.names["rename"]:
         old, _, new = name.partition(":")
         new = new.rpartition(".")[2]
-        drop: Any = next((op for op in flatten(upgrade) if _is_drop(op, old)), None)
-        add: Any = next((op for op in flatten(upgrade) if drop and _is_add(op, drop, new)), None)
-        if not add:
+        target = f"{old.rpartition('.')[0]}.{new}".removeprefix(".")
+        drop = _find(upgrade, ops.DropTableOp | ops.DropColumnOp, old)
+        is_column = isinstance(drop, ops.DropColumnOp)
+        add = _find(upgrade, ops.AddColumnOp if is_column else ops.CreateTableOp, target)
+        if not (drop and add):
             raise CommandError(
                 f"No revision was written.\n\n-x rename={name} matches nothing: only the database"
                 " may have the old name, and only the models the new one.\n  For a column, write"
                 " -x rename=table.column:new. For a table, write -x rename=table:new."
             )
         others = [op for op in (*flatten(upgrade), *upgrade.ops) if hasattr(op, "table_name")]
-        for op in others if isinstance(drop, ops.DropTableOp) else []:
+        for op in others if not is_column else []:
             if table_of(op) == table_of(drop) and op is not drop:
                 op.table_name = new  # it has that name already when the index is dropped
-        is_column = isinstance(drop, ops.DropColumnOp)
         rename = _rename_column(drop, add, context) if is_column else _rename_table(drop, add)
         for container in (upgrade, *upgrade.ops):
             if isinstance(container, ops.OpContainer):
@@ -55,17 +55,10 @@ def apply(upgrade: ops.UpgradeOps, requests: Requests, context: MigrationContext
                 container.ops = [op for part in found for op in part]
 
 
-def _is_drop(op: Any, old: str) -> bool:  # noqa: ANN401
-    if isinstance(op, ops.DropColumnOp):
-        return f"{name_of(op)}.{op.column_name}" == old
-    return isinstance(op, ops.DropTableOp) and name_of(op) == old
-
-
-def _is_add(op: Any, drop: Any, new: str) -> bool:  # noqa: ANN401
-    if isinstance(drop, ops.DropColumnOp):
-        is_same = isinstance(op, ops.AddColumnOp) and table_of(op) == table_of(drop)
-        return is_same and op.column.name == new
-    return isinstance(op, ops.CreateTableOp) and table_of(op) == (drop.schema, new)
+def _find(upgrade: ops.UpgradeOps, kind: Any, name: str) -> Any:  # noqa: ANN401
+    return next(
+        (it for it in flatten(upgrade) if isinstance(it, kind) and name_of(it) == name), None
+    )
 
 
 def _rename_column(drop: Any, add: Any, context: MigrationContext) -> list[ops.MigrateOperation]:  # noqa: ANN401

@@ -6,7 +6,6 @@ from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import render_op
 from alembic.ddl.impl import DefaultImpl
-from alembic.ddl.mysql import MariaDBImpl, MySQLImpl
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.operations import ops
 from sqlalchemy import DefaultClause, TypeDecorator
@@ -112,9 +111,8 @@ class LiteralPercent(DefaultImpl):
         return text.replace("%%", "%") if doubles else text
 
 
-# Alembic takes the last class of a dialect: https://alembic.sqlalchemy.org/en/latest/api/ddl.html
-for impl in (PostgresqlImpl, MySQLImpl, MariaDBImpl):
-    type(impl.__name__, (LiteralPercent, impl), {"__dialect__": impl.__dialect__})
+class PostgreSQL(LiteralPercent, PostgresqlImpl):
+    __dialect__ = "postgresql"  # Alembic takes its last class
 
 
 def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:

@@ -81,11 +81,9 @@ class Savepoint:
         self._begin()
 
     def _undo(self) -> None:
-        if self._is_open():
-            self._connection.exec_driver_sql("ROLLBACK TO revision")
-        else:
-            self._connection.exec_driver_sql("ROLLBACK")
-            self._connection.exec_driver_sql("BEGIN")  # which Alembic ends
+        # Alembic ends the transaction that is begun here.
+        for statement in ["ROLLBACK TO revision"] if self._is_open() else ["ROLLBACK", "BEGIN"]:
+            self._connection.exec_driver_sql(statement)
 
     def _is_open(self) -> bool:
         """Return whether no autocommit_block has ended the transaction, and the savepoint in it."""
@@ -122,10 +120,10 @@ class SQLite(SQLiteImpl):
             _read_columns(self.connection, table, new)
             # With its foreign keys, it would look for other tables.
             create = CreateTable(table, include_foreign_key_constraints=[])
-            written = [str(create.compile(dialect=self.dialect))]
+            written = str(create.compile(dialect=self.dialect))
             for key in table.foreign_key_constraints:
-                written.append(f"REFERENCES {key.ondelete} {key.onupdate} {key.initially}")
-            lost = words - _count_words(" ".join(written))
+                written += f" REFERENCES {key.ondelete} {key.onupdate} {key.initially}"
+            lost = words - _count_words(written)
             if lost and table.name not in self.context_opts["sqlite_copies"]:
                 raise CommandError(
                     f"SQLite changes table {table.name} by copying it, and the copy would lose"

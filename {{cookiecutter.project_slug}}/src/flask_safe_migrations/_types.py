@@ -87,6 +87,31 @@ def holds_each_value(new: Any, old: Any, dialect: Dialect) -> bool:  # noqa: ANN
     return False
 
 
+def keeps_rows(new: Any, old: Any, dialect: Dialect) -> bool:  # noqa: ANN401
+    """Return whether the server leaves all rows as they are, for a type that holds each value.
+
+    https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+    https://dev.mysql.com/doc/refman/8.4/en/innodb-online-ddl-operations.html
+    """
+    a, b = _spell(old, dialect), _spell(new, dialect)
+    if a == b:
+        return True
+    if dialect.name == "postgresql":
+        is_same_scale = a.name == b.name == "NUMERIC" and (b.size is None or a.scale == b.scale)
+        is_text = {a.name, b.name} <= {"VARCHAR", "TEXT"}
+        return is_text or is_same_scale or (a.name == b.name and a.name in TIMES)
+    if dialect.name in ("mysql", "mariadb"):
+        if a.name == b.name == "ENUM":
+            return b.rest.startswith(a.rest.partition(")")[0])
+        # MySQL has one byte for the length of up to 255 bytes. For MariaDB, it makes no difference.
+        is_kept = (
+            getattr(dialect, "is_mariadb", False)
+            or len({(it.size or 0) < 64 for it in (a, b)}) == 1
+        )
+        return is_kept and a.name == b.name and a.name in ("VARCHAR", "VARBINARY")
+    return True
+
+
 def needs_cast(new: Any, old: Any, dialect: Dialect) -> bool:  # noqa: ANN401
     """Return whether PostgreSQL converts values only with an explicit cast, in one direction."""
     families = (TEXTS, [*INTEGERS, *FLOATS, "NUMERIC"], [*TIMES, "DATE"])
