@@ -16,7 +16,8 @@ class OnlineKeys(LiteralPercent):
     """Adds foreign keys as the server does without a copy of the table: it checks new rows only."""
 
     def add_constraint(self, const: Any, **options: Any) -> None:  # noqa: ANN401
-        connection, query = self.connection, "SELECT @@foreign_key_checks"
+        connection = None if self.as_sql else self.connection
+        query = "SELECT @@foreign_key_checks"
         is_checked = not connection or connection.exec_driver_sql(query).scalar()
         if not isinstance(const, ForeignKeyConstraint) or not is_checked:
             super().add_constraint(const, **options)
