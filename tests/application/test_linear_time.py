@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPResponse
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
 from conftest import Project, User, get
+from member import FORM, OVER_HTTP, Member, create_member
 
 pytestmark = [
     pytest.mark.thorough,
     pytest.mark.skipif(sys.platform != "linux", reason="reads the clock of another process"),
 ]
 
-PASSWORD = "correct horse battery staple"  # noqa: S105
 # A regular expression that can match one of them in two ways backtracks when it is repeated.
 PATTERNS = [
     *(
@@ -83,7 +80,6 @@ PATHS = [
     *("/api/notes?before={}", "/api/notes?{}=1", "/accounts/login?next={}", "/accounts/reset/{}"),
     *("/accounts/confirm/{}", "/notes/{}", "/api/notes/{}", "/static/{}", "/{}"),
 ]
-FORM = "application/x-www-form-urlencoded"
 # The pattern is in the body, in the name of a file, and in the header of a part.
 MULTIPART = (
     '--x\r\nContent-Disposition: form-data; name="title"\r\n\r\n{}\r\n--x--\r\n',
@@ -95,48 +91,10 @@ Send = Callable[[str], int]
 
 
 @dataclass
-class Served:
-    """A project that one process serves, with a browser in which somebody is logged in."""
+class Served(Member):
+    """A member of a project that one process serves."""
 
-    port: int
-    worker: int
-    cookies: dict[str, str] = field(default_factory=dict)
-    token: str = ""  # of the forms
-    key: str = ""  # of the API
-    clients: Iterator[int] = field(default_factory=itertools.count)
-
-    def ask(
-        self, method: str, path: str, body: str = "", **headers: str
-    ) -> tuple[HTTPResponse, str]:
-        """Send a request, from an address of which no attempts were counted."""
-        number = next(self.clients)
-        given = {"Host": "127.0.0.1", "X-Forwarded-For": f"10.0.{number // 250}.{number % 250}"}
-        given["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        content = body.encode()
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.putrequest(method, path, skip_host=True)
-        for name, value in (given | {"Content-Length": str(len(content))}).items():
-            connection.putheader(name, value.encode("latin-1"))
-        connection.endheaders(content)
-        response = connection.getresponse()
-        text = response.read().decode()
-        connection.close()
-        return response, text
-
-    def log_in(self) -> None:
-        for values in ({}, {"email": "ann@example.com", "password": PASSWORD}):
-            body = urlencode({"csrf_token": self.token, **values})
-            method = "POST" if values else "GET"
-            response, _ = self.ask(method, "/accounts/login", body, Content_Type=FORM)
-            for line in response.headers.get_all("Set-Cookie") or ():
-                name, _, value = line.partition(";")[0].partition("=")
-                self.cookies[name] = value
-            _, page = self.ask("GET", "/accounts/login" if not values else "/accounts")
-            self.token = re.findall('name="csrf_token".*?value="(.*?)"', page)[-1]
-        body = urlencode({"csrf_token": self.token, "name": "tests"})
-        _, page = self.ask("POST", "/accounts/tokens", body, Content_Type=FORM)
-        (self.key,) = re.findall("<p><code>([^<]{40,})</code></p>", page)
+    worker: int = 0
 
     def cost(self, send: Send, text: str, times: int) -> float:
         """Return the seconds of the processor that the server needs at least."""
@@ -170,19 +128,15 @@ def served(
     new_user: Callable[[], User], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     made = new_user().project("accounts=yes")
-    account = ("ann@example.com", "roles:administrator", "--password", PASSWORD, "--active")
-    made.flask("users", "create", *account)
-    production = {"FLASK_DEBUG": "0", "PROXIES": "1", "WEB_CONCURRENCY": "1", "WEB_THREADS": "1"}
-    production |= {"SESSION_COOKIE_SECURE": "0", "TRUSTED_HOSTS": "127.0.0.1"}
+    create_member(made)
+    production = {**OVER_HTTP, "PROXIES": "1", "WEB_CONCURRENCY": "1", "WEB_THREADS": "1"}
     pid = tmp_path_factory.mktemp("gunicorn") / "pid"
     project = Project(made.path, {**made.env, **production})
     with project.listen("gunicorn", "--pid", str(pid)) as port:
         assert get(port, "/readyz")[0] == 200
         master = pid.read_text().strip()
         (worker,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-        served = Served(port, int(worker))
-        served.log_in()
-        yield served
+        yield Served(port, worker=int(worker))
 
 
 @pytest.mark.parametrize(
