@@ -1,4 +1,4 @@
-"""Cleans the text of forms, query strings and the API."""
+"""Cleans the text that people and programs send."""
 
 import re
 from functools import partial
