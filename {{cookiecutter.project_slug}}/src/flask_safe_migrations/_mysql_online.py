@@ -18,7 +18,7 @@ class OnlineKeys(LiteralPercent):
     def add_constraint(self, const: Any, **options: Any) -> None:  # noqa: ANN401
         connection = None if self.as_sql else self.connection
         query = "SELECT @@foreign_key_checks"
-        is_checked = not connection or connection.exec_driver_sql(query).scalar()
+        is_checked = self.as_sql or (connection and connection.exec_driver_sql(query).scalar())
         if not isinstance(const, ForeignKeyConstraint) or not is_checked:
             super().add_constraint(const, **options)
             return
