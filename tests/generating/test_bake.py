@@ -37,7 +37,7 @@ def test_no_jinja_of_the_template_is_left(bake: Bake, accounts: str) -> None:
         for path in text_files(bake(accounts=accounts))
         if not VENDORED & {*path.parts}
         for line in path.read_text(encoding="utf-8").splitlines()
-        if "cookiecutter" in line
+        if "cookiecutter" in line.replace("ORG/cookiecutter-flask-migrate/blob/", "")  # a link
         or ("templates" not in path.parts and re.search(r"(?<!\$){{|{%|{#", line))
     ]
 

@@ -16,7 +16,11 @@ from flask.views import MethodView
 from marshmallow import Schema, fields
 from werkzeug.test import TestResponse
 
-from {{ cookiecutter.project_slug }}.api import NOT_BLANK, ApiBlueprint, text_field
+from {{ cookiecutter.project_slug }}.api import (
+    NOT_BLANK,
+    ApiBlueprint,
+    text_field,
+)
 
 LAMP = {"name": "Desk lamp"}
 blueprint = ApiBlueprint("lamps", __name__, url_prefix="/api/lamps")
