@@ -702,6 +702,8 @@ def test_a_second_factor_is_set_up_with_the_key_of_the_page(
     code = TOTP(key[1]).generate().token
     fields = Form(wrong.text).fields | {"code": code}
     assert client.post("/accounts/tf-validate", data=fields).location == "/accounts/tf-setup"
+    assert client.get("/accounts/tf-validate").location == "/accounts/tf-setup"  # as by Back
+    assert is_logged_in(client)
 
     type_password(visitor)
     assert not is_logged_in(visitor)

@@ -31,7 +31,7 @@ def _check_request() -> None:
     # Werkzeug cuts a chunked body at the limit without an error: one that fills it is refused.
     if request.content_length is None and len(request.get_data()) == request.max_content_length:
         abort(413)
-    has_names = all(name is not None for name in request.form)  # or libraries fail
+    has_names = all(name is not None for name in request.form)  # a part may have none
     if not has_names or request.script_root[1:2] in ("/", "\\"):  # links to another host
         raise SecurityError
 

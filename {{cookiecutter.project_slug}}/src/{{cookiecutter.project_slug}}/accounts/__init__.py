@@ -3,7 +3,19 @@
 import logging
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, abort, current_app, flash, g, request, session
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    flash,
+    g,
+    redirect,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_security import (
     Security,
@@ -123,6 +135,10 @@ def _check_form() -> ResponseReturnValue | None:
         urlsplit(request.values.get("next", ""))
     except ValueError as error:
         abort(400, f"The address of the next page can't be read: {error}.")
+    has_new_key = session.get("tf_state") == "validating_profile"
+    is_for_code = request.endpoint == "security.two_factor_token_validation"
+    if is_for_code and current_user.is_authenticated and not has_new_key:
+        return redirect(url_for("security.two_factor_setup"))  # the view would log out
     if request.endpoint in TAKE_TIME and request.method == "POST":
         _take_time()
     # The owner of the new address may be somebody else, who must not give it to this account.
