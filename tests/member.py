@@ -14,8 +14,8 @@ from conftest import Project
 
 ADDRESS, PASSWORD = "ann@example.com", "correct horse battery staple"
 FORM = "application/x-www-form-urlencoded"
-# Production, but without a proxy that serves HTTPS.
-OVER_HTTP = {"FLASK_DEBUG": "0", "SESSION_COOKIE_SECURE": "0", "TRUSTED_HOSTS": "127.0.0.1"}
+# As behind a proxy that serves HTTPS.
+PRODUCTION = {"FLASK_DEBUG": "0", "PROXIES": "1", "TRUSTED_HOSTS": "127.0.0.1"}
 
 
 def create_member(project: Project) -> None:
@@ -50,7 +50,7 @@ class Member:
         """Send a request, from an address of which no attempts were counted."""
         number = next(self.clients)
         given = {"Host": "127.0.0.1", "X-Forwarded-For": f"10.0.{number // 250}.{number % 250}"}
-        given["Cookie"] = self.cookie
+        given |= {"X-Forwarded-Proto": "https", "Cookie": self.cookie}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
         content = body.encode()
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:

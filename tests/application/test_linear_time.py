@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from conftest import Project, User, get
-from member import FORM, OVER_HTTP, Member, create_member
+from member import FORM, PRODUCTION, Member, create_member
 
 pytestmark = [
     pytest.mark.thorough,
@@ -129,7 +129,7 @@ def served(
 ) -> Iterator[Served]:
     made = new_user().project("accounts=yes")
     create_member(made)
-    production = {**OVER_HTTP, "PROXIES": "1", "WEB_CONCURRENCY": "1", "WEB_THREADS": "1"}
+    production = {**PRODUCTION, "WEB_CONCURRENCY": "1", "WEB_THREADS": "1"}
     pid = tmp_path_factory.mktemp("gunicorn") / "pid"
     project = Project(made.path, {**made.env, **production})
     with project.listen("gunicorn", "--pid", str(pid)) as port:

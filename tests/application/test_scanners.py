@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Project, User, get, run
-from member import OVER_HTTP, Member, create_member
+from member import PRODUCTION, Member, create_member
 
 pytestmark = pytest.mark.thorough
 
@@ -28,7 +28,7 @@ def member(new_user: Callable[[], User], new_uri: Callable[[str], str]) -> Itera
     for name in ("PER_NETWORK", "PER_ACCOUNT"):  # they would refuse most of what is tried
         limits = made.path / "src" / "my_app" / "accounts" / "rate_limits.py"
         limits.write_text(f"{limits.read_text()}\n{name} = {UNLIMITED!r}\n")
-    with Project(made.path, {**made.env, **OVER_HTTP}).listen("gunicorn") as port:
+    with Project(made.path, {**made.env, **PRODUCTION}).listen("gunicorn") as port:
         assert get(port, "/readyz")[0] == 200
         member = Member(port)
         member.read_token("/notes/new")
@@ -52,6 +52,7 @@ def test_sqlmap_injects_nothing(member: Member, name: str, tmp_path: Path) -> No
         pytest.skip("needs sqlmap")
     method, path, body = REQUESTS[name]
     head = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{member.port}"]
+    head += ["X-Forwarded-Proto: https"]
     if "/api/" in path:
         head += [f"Authorization: Bearer {member.key}", "Content-Type: application/json"]
     else:
@@ -75,7 +76,8 @@ def test_wapiti_finds_nothing(member: Member, tmp_path: Path) -> None:
     if run([*program, "--version"], cwd=tmp_path, env=os.environ).returncode:
         pytest.skip("needs wapiti3 from the package index")
     address, report = f"http://127.0.0.1:{member.port}", tmp_path / "report.json"
-    options = ["--header", f"Cookie: {member.cookie}", "--module", MODULES, "--no-bugreport"]
+    options = ["--header", f"Cookie: {member.cookie}", "--header", "X-Forwarded-Proto: https"]
+    options += ["--module", MODULES, "--no-bugreport"]
     options += ["--max-scan-time", "30", "--max-attack-time", "5"]
     options += ["--store-session", str(tmp_path), "--store-config", str(tmp_path)]
     for path in EXCLUDED:
