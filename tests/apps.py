@@ -25,6 +25,7 @@ from flask_safe_migrations import SafeMigrate
 from flask_sqlalchemy import SQLAlchemy
 from servers import KINDS
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, Text, make_url
+from sqlalchemy.schema import SchemaItem
 
 NAMING_CONVENTION = {
     "ix": "ix_%(column_0_label)s",
@@ -42,15 +43,15 @@ on_mysql = pytest.mark.parametrize("kind", ["mysql"])
 on_servers = pytest.mark.parametrize("kind", ["postgresql", "mysql"])
 
 
-def notes(metadata: MetaData, *columns: Column[Any], title: int = 200, body: bool = True) -> None:
-    """Declare notes and tags, with these other columns of a note."""
+def notes(metadata: MetaData, *items: SchemaItem, title: int = 200, body: bool = True) -> None:
+    """Declare notes and tags, with these other columns and constraints of a note."""
     Table(
         "note",
         metadata,
         Column("id", Integer, primary_key=True),
         Column("title", String(title), nullable=False),
         *([Column("body", Text, nullable=False)] if body else []),
-        *columns,
+        *items,
     )
     Table(
         "tag",

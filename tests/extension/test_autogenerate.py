@@ -14,6 +14,7 @@ import servers
 from apps import Site, notes, on_postgresql, on_sqlite
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Enum,
@@ -174,6 +175,24 @@ def test_dropped_tables_go_before_those_they_refer_to(site: Site) -> None:
 
     migrate(site, "drop=note", "drop=tag", "drop=note_tag")
 
+    live(site)
+
+
+def test_a_dropped_table_comes_back_with_its_checks_once(
+    new_site: Callable[[str], Site], url: str
+) -> None:
+    site = new_site(url)
+    site.new_app(
+        lambda metadata: notes(metadata, CheckConstraint("length(title) > 0", name="named"))
+    )
+    site.flask("init")
+    migrate(site)
+    site.flask("upgrade")
+    site.new_app(lambda metadata: Table("other", metadata, Column("id", Integer, primary_key=True)))
+
+    migrate(site, "drop=note", "drop=tag", "drop=note_tag")
+
+    assert site.revisions()[-1].read_text().count("ck_note_named") == 1
     live(site)
 
 

@@ -47,7 +47,8 @@ def compare_checks(context: AutogenContext, *compared: Any) -> PriorityDispatchR
         for (column,) in context.connection.execute(JSON_COLUMNS, place):
             before.pop(column, None)
             found.c[column].type = JSON()  # where the column is dropped, it comes back as that
-    if model is None:  # the table comes back with its checks
+    if model is None:  # the table comes back with its checks, in place of what SQLAlchemy reads
+        found.constraints -= {it for it in found.constraints if isinstance(it, CheckConstraint)}
         for key, sql in before.items():
             found.append_constraint(CheckConstraint(_text(sql), name=conv(key)))
         return PriorityDispatchResult.CONTINUE
