@@ -100,7 +100,7 @@ def test_registration_and_second_factor(site: Site, browsing: Browsing) -> None:
     register(page, site, "ann@example.com")
     log_in(page, "ann@example.com")
     page.get_by_role("link", name="Notes", exact=True).click()
-    page.get_by_role("link", name="Write a note").click()
+    page.get_by_role("link", name="Add a note").click()
     page.get_by_label("Title").fill("Milk")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("is saved")

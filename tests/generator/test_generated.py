@@ -65,7 +65,7 @@ def test_a_resource_passes_the_checks_and_its_tests(fresh_project: Project) -> N
     assert len(tests) == 3
     project.succeed("uv", "run", "pytest", "-q", *tests)
     with project.serve() as get:
-        assert "There are none yet." in get("/books")[1]
+        assert "There are no books yet." in get("/books")[1]
 
 
 CHOICES = [

@@ -20,8 +20,8 @@ def titles(app: Flask) -> list[str]:
 
 
 def test_without_notes_the_list_says_so(client: FlaskClient) -> None:
-    assert "There are none yet." in client.get("/notes").text
-    assert "There are none like that." in client.get("/notes?q=milk").text
+    assert "There are no notes yet." in client.get("/notes").text
+    assert "There are no notes like that." in client.get("/notes?q=milk").text
 
 
 def test_a_new_note_is_shown_and_listed(client: FlaskClient) -> None:

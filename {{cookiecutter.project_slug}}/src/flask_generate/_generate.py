@@ -25,10 +25,11 @@ OWN = "generate"  # the owner's templates, in the folder of the project
 RESERVED_FIELDS = frozenset(
     "app as_utc clean_lines clean_text created_at csrf_token data db dt errors false fields"
     " form_errors formdata func hidden_tag id is_a is_submitted mapped_column matches meta obj optional"
-    " owner owner_id populate_obj prefix process relationship self text_field to_uuid true validate"
+    " owner owner_id populate_obj prefix process relationship self text_field to_integer to_uuid true validate"
     " validate_on_submit version".split()
 )
 RESERVED_NAMES = frozenset("config g request session".split())
+LISTED = frozenset("bigint boolean date datetime decimal enum float integer string time".split())
 PLACEHOLDER = Names("qqq")
 
 
@@ -44,7 +45,7 @@ def generate(
     """Write the files, and yield the lines to print. Raise GeneratorError before anything is written."""
     project = Project(current_app)
     if kind == "page":
-        names = _parse_page_name(name)
+        names = Names(check_identifier(to_snake_case(name), "The name"))
         if not project.has_pages:
             raise GeneratorError("This project has no pages: its interface is an API.")
     else:
@@ -94,10 +95,6 @@ def generate(
     else:
         yield f'  uv run flask db migrate -m "add {names.label}"'
         yield "  uv run flask db upgrade"
-
-
-def _parse_page_name(name: str) -> Names:
-    return Names(check_identifier(to_snake_case(name), "The name"))
 
 
 class Renderer:
@@ -185,6 +182,7 @@ def _context(
         "fields": fields,
         "types": types,
         "title": title,
+        "columns": [f for f in fields if f != title and f.type in LISTED][:3],
         "searched": texts,
         "texts": texts,
         "filled": [field for field in lines if not field.is_optional and not _is_sql(field.name)],
