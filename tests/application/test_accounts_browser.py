@@ -202,7 +202,7 @@ def test_an_account_is_managed_and_deleted(site: Site, browsing: Browsing) -> No
 
     account(page, "Delete the account")
     page.get_by_role("button", name="Delete", exact=True).click()
-    expect(page.get_by_role("status")).to_have_text("Your account is deleted.")
+    expect(page.get_by_role("status")).to_have_text("Your account was deleted.")
 
     other.get_by_role("link", name="Forgot password?").click()
     other.get_by_label("Email").fill("cy@example.org")

@@ -96,7 +96,7 @@ def test_a_note_is_written_changed_and_deleted_by_mouse(site: int, browsing: Bro
     )
     page.get_by_label("Tags").fill("shop, cold")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_have_text("“Milk” is saved.")
+    expect(page.get_by_role("status")).to_have_text("“Milk” was saved.")
     expect(page.get_by_role("article")).to_contain_text(
         "Two litres\n<b>cold</b>", use_inner_text=True
     )
@@ -113,7 +113,7 @@ def test_a_note_is_written_changed_and_deleted_by_mouse(site: int, browsing: Bro
     page.get_by_role("link", name="Cancel").click()
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_role("status")).to_have_text("“Oat milk” is deleted.")
+    expect(page.get_by_role("status")).to_have_text("“Oat milk” was deleted.")
     expect(page.get_by_role("link", name="Oat milk", exact=True)).to_have_count(0)
 
 
@@ -151,7 +151,7 @@ def test_a_note_is_written_changed_and_deleted_by_keyboard(site: int, browsing: 
     tab_to(page.get_by_label("Tags"))
     keyboard.type("shop")
     keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_have_text("“Bread” is saved.")
+    expect(page.get_by_role("status")).to_have_text("“Bread” was saved.")
 
     tab_to(page.get_by_role("link", name="Edit"))
     keyboard.press("Enter")
@@ -165,7 +165,7 @@ def test_a_note_is_written_changed_and_deleted_by_keyboard(site: int, browsing: 
     keyboard.press("Enter")
     tab_to(page.get_by_role("button", name="Delete"))
     keyboard.press("Space")
-    expect(page.get_by_role("status")).to_have_text("“White bread” is deleted.")
+    expect(page.get_by_role("status")).to_have_text("“White bread” was deleted.")
 
 
 @pytest.mark.thorough
@@ -212,7 +212,7 @@ def test_of_two_editors_the_second_is_told_and_keeps_the_text(
         page.get_by_role("link", name="Edit").click()
     first.get_by_label("Text").fill("Of the first")
     first.get_by_role("button", name="Save").click()
-    expect(first.get_by_role("status")).to_have_text("“Welcome” is saved.")
+    expect(first.get_by_role("status")).to_have_text("“Welcome” was saved.")
     second.get_by_label("Text").fill("Of the second")
     second.get_by_role("button", name="Save").click()
 
@@ -327,10 +327,10 @@ def test_in_production_the_pages_work_and_tell_nothing_of_the_machine(
     page.goto("/notes/new")
     page.get_by_label("Title").fill("Bread")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_have_text("“Bread” is saved.")
+    expect(page.get_by_role("status")).to_have_text("“Bread” was saved.")
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_role("status")).to_have_text("“Bread” is deleted.")
+    expect(page.get_by_role("status")).to_have_text("“Bread” was deleted.")
     page.get_by_role("link", name="API").click()
     expect(page.locator("#api-title")).to_contain_text("My App")
 

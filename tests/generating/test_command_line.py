@@ -475,7 +475,7 @@ def test_a_first_commit_that_fails_is_explained(user: User, tmp_path: Path) -> N
     project = user.project()
 
     assert "✗ git commit" in project.output
-    assert "fatal: no room\n    Once that is fixed: git add --all && git commit\n" in project.output
+    assert "fatal: no room\n    Fix that, then run: git add --all && git commit\n" in project.output
     assert "Done. Next:" in project.output
 
 

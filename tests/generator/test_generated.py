@@ -165,7 +165,7 @@ def test_an_account_is_deleted_with_rows_that_refer_to_each_other(
 ) -> None:
     make_wine(app)
 
-    assert "Your account is deleted." in submit(client, "/accounts/delete").text
+    assert "Your account was deleted." in submit(client, "/accounts/delete").text
 """
 
 

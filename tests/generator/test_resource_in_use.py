@@ -61,7 +61,7 @@ def test_a_book_is_written_found_changed_and_deleted_in_a_browser(
     page.get_by_role("link", name="Add the first one").click()
     page.get_by_label("Name").fill("Novels")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_have_text("“Novels” is saved.")
+    expect(page.get_by_role("status")).to_have_text("“Novels” was saved.")
 
     page.get_by_role("link", name="Books").click()
     page.get_by_role("link", name="Add a book").click()
@@ -88,7 +88,7 @@ def test_a_book_is_written_found_changed_and_deleted_in_a_browser(
     page.get_by_role("link", name="Edit").click()
     page.get_by_label("Title").fill("Persuasion")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_have_text("“Persuasion” is saved.")
+    expect(page.get_by_role("status")).to_have_text("“Persuasion” was saved.")
     page.get_by_role("link", name="Books").click()
     page.get_by_label("Search").fill("PERSU")
     page.get_by_role("button", name="Search").click()
@@ -101,7 +101,7 @@ def test_a_book_is_written_found_changed_and_deleted_in_a_browser(
     page.get_by_role("link", name="Persuasion").click()
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_role("status")).to_have_text("“Persuasion” is deleted.")
+    expect(page.get_by_role("status")).to_have_text("“Persuasion” was deleted.")
 
 
 def ask(

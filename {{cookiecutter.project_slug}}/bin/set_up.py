@@ -280,7 +280,7 @@ def start_repository(environment: Mapping[str, str]) -> None:
         run([git, *GIT_OPTIONS, "init", "--quiet"], environment)
     if not succeeds([git, "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"], environment):
         print("    Nothing is committed: git does not know who you are (git config user.name).")
-        print("    Once it does: git add --all && git commit")
+        print("    Set that, then run: git add --all && git commit")
         return
     try:
         with step('git commit -m "Initial commit"'):
@@ -289,7 +289,7 @@ def start_repository(environment: Mapping[str, str]) -> None:
             options = ["--quiet", "--no-gpg-sign", "--no-verify"]
             run([git, *GIT_OPTIONS, "commit", *options, "-m", "Initial commit"], environment)
     except SetUpError as error:
-        raise SetUpError(f"{error}\n    Once that is fixed: git add --all && git commit") from error
+        raise SetUpError(f"{error}\n    Fix that, then run: git add --all && git commit") from error
 
 
 def replace_unknown_characters() -> None:

@@ -1098,7 +1098,7 @@ def test_an_unknown_role_is_refused(app: Flask) -> None:
     done = app.test_cli_runner().invoke(args=command)
 
     assert done.exit_code != 0
-    assert "There is no role admin. There is administrator." in done.output
+    assert "There is no role admin. Roles: administrator." in done.output
     assert list_addresses(app) == [ANN]
 
 

@@ -29,7 +29,7 @@ def test_a_new_note_is_shown_and_listed(client: FlaskClient) -> None:
         client, "/notes/new", title="Milk & bread", body="Two litres", tags="shop, today, shop"
     ).text
 
-    assert "“Milk &amp; bread” is saved." in page
+    assert "“Milk &amp; bread” was saved." in page
     assert "Two litres" in page
     assert page.count("#shop") == page.count("#today") == 1
     assert "Milk &amp; bread" in client.get("/notes").text
@@ -50,7 +50,7 @@ def test_a_note_is_deleted_after_a_question(app: Flask, client: FlaskClient) -> 
     assert "Delete “Milk”?" in client.get(path).text
     assert titles(app) == ["Milk"]
 
-    assert "“Milk” is deleted." in submit(client, path).text
+    assert "“Milk” was deleted." in submit(client, path).text
     assert titles(app) == []
 
 

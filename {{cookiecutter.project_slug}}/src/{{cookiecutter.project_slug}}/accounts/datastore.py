@@ -42,7 +42,7 @@ class Datastore(SQLAlchemyUserDatastore):
             if isinstance(names := values.get("roles"), str):
                 for name in (roles := names.split(",")):
                     if name not in ROLES:
-                        raise ValueError(f"There is no role {name}. There is {', '.join(ROLES)}.")
+                        raise ValueError(f"There is no role {name}. Roles: {', '.join(ROLES)}.")
                 values["roles"] = [self.find_or_create_role(name) for name in roles]
         return super().create_user(**values)
 

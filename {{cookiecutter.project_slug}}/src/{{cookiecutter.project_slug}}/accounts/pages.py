@@ -95,12 +95,12 @@ def invite() -> ResponseReturnValue:
     account = datastore.find_user(email=email) or datastore.create_user(email=email)
     datastore.commit()
     if account.confirmed_at:
-        flash(f"{email} has an account.")
+        flash(f"{email} already has an account.")
         return redirect(url_for(".invite"))
     link = generate_confirmation_link(account)[0]  # type: ignore[no-untyped-call]
     send_mail("You are invited", email, "security/email/invitation", link=link)
     record(account, f"Invited by account {current_user.id}")
-    flash(f"The invitation is sent to {email}.")
+    flash(f"The invitation was sent to {email}.")
     return redirect(url_for(".invite"))
 
 
@@ -119,5 +119,5 @@ def delete() -> ResponseReturnValue:
     db.session.delete(account)
     signal("account-deleted").send()
     db.session.commit()
-    flash("Your account is deleted.")
+    flash("Your account was deleted.")
     return redirect(url_for("home.home"))

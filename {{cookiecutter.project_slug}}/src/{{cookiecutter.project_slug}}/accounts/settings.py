@@ -18,7 +18,7 @@ FRESHNESS = timedelta(minutes=10)
 LOGIN_FAILED = (
     "The address or the password is wrong, or the account is closed or has not been confirmed."
 )
-INVALID_LINK = "This link is invalid or too old, or has been used. Ask for a new one."
+INVALID_LINK = "This link is invalid, has expired, or has already been used. Request a new one."
 
 
 def get_settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def revoke(token_id: int) -> ResponseReturnValue:
     db.session.execute(query)
     db.session.commit()
     notify(current_user, "A token was revoked.")
-    flash("The token is revoked.")
+    flash("The token was revoked.")
     return redirect(url_for(".index"))
 
 

@@ -66,14 +66,14 @@ def delete(note_id: int) -> ResponseReturnValue:
     if request.method == "GET":
         return render_template("notes/delete.html", note=note)
     queries.delete_note(note)
-    flash(f"“{note}” is deleted.")
+    flash(f"“{note}” was deleted.")
     return redirect(url_for(".index"))
 
 
 def _save(note: Note, form: NoteForm) -> ResponseReturnValue:
     tags = split_tags(form.tags.data)
     queries.save_note(note, title=form.title.data, body=form.body.data, tag_names=tags)
-    flash(f"“{note}” is saved.")
+    flash(f"“{note}” was saved.")
     return redirect(url_for(".show", note_id=note.id))
 
 
