@@ -49,7 +49,7 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input, textar
         const sentence = target.closest("p, dd")?.textContent.trim() ?? "";
         const isInSentence = getComputedStyle(target).display === "inline"
             && sentence.length > target.textContent.trim().length;
-        return target.type !== "hidden" && !target.hidden && !isInSentence && (width < 24 || height < 24);
+        return target.type !== "hidden" && target.checkVisibility() && !isInSentence && (width < 24 || height < 24);
     })
     .map(target => `smaller than 24 pixels: ${target.outerHTML}`)
 """
