@@ -275,7 +275,7 @@ def test_a_forgotten_password_is_replaced_once(
 
     assert "has been reset" in outbox[0].as_string()
     assert not is_logged_in(client)  # a session that began with the old one
-    assert "has been used" in visitor.get(link, follow_redirects=True).text
+    assert "has already been used" in visitor.get(link, follow_redirects=True).text
     type_password(visitor, password=PASSWORD)
     assert not is_logged_in(visitor)
     type_password(visitor, password=NEW)
@@ -296,7 +296,7 @@ def test_a_link_that_was_altered_or_is_for_something_else_is_invalid(
 ) -> None:
     page = visitor.get(change(request_reset(visitor, outbox)), follow_redirects=True).text
 
-    assert "Ask for a new one" in page
+    assert "Request a new one" in page
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_a_new_address_ends_links_and_other_sessions(
 
     assert is_logged_in(client)
     assert not is_logged_in(other)
-    assert "Ask for a new one" in visitor.get(link, follow_redirects=True).text
+    assert "Request a new one" in visitor.get(link, follow_redirects=True).text
 
 
 COMMON = [
@@ -1060,7 +1060,7 @@ def test_an_invitation_lets_its_address_register_once(
 ) -> None:
     assert 'href="/accounts/invite"' in administrator.get("/accounts").text
     page = submit(administrator, "/accounts/invite", email="BEN@example.com").text
-    assert "is sent to ben@example.com" in page
+    assert "was sent to ben@example.com" in page
     (message,) = outbox
     assert message["To"] == BEN
     link = link_in(message)
@@ -1072,8 +1072,8 @@ def test_an_invitation_lets_its_address_register_once(
     assert is_logged_in(visitor)
 
     again = app.test_client().get(link, follow_redirects=True)
-    assert "Ask for a new one" in again.text or "already been confirmed" in again.text
-    assert "has an account" in submit(administrator, "/accounts/invite", email=BEN).text
+    assert "Request a new one" in again.text or "already been confirmed" in again.text
+    assert "already has an account" in submit(administrator, "/accounts/invite", email=BEN).text
     assert list_addresses(app) == [ANN, BEN]
 
 
