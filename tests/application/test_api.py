@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from browser import program
 from clients import run_schemathesis
-from conftest import Project, User, copied, get, run
+from conftest import SCRIPTS, Project, User, copied, get, run
 from servers import KINDS, Server, driver_named, snapshot
 from sqlalchemy import make_url
 
@@ -99,6 +100,34 @@ def test_schemathesis_finds_no_fault(api: Api, tmp_path: Path) -> None:
     assert int(cases) >= (1000 if EXAMPLES >= 300 else 200), printed
     (links,) = re.findall(r"API Links: +(\d+) covered", printed)
     assert int(links) >= 5, printed  # it infers them from the paths
+
+
+@pytest.fixture
+def api_with_goods(fresh_project: Project) -> Iterator[Api]:
+    """An API whose owner has added lists, forms, files, headers and parameters that are lists."""
+    shutil.copy(SCRIPTS / "goods.py", fresh_project.path / "src" / "my_app")
+    for old, new in (
+        (
+            "from .seeds import seed",
+            "from .goods import blueprint as goods\nfrom .seeds import seed",
+        ),
+        ("(notes_api)\n", "(notes_api)\n    rest_api.register_blueprint(goods)\n"),
+    ):
+        fresh_project.replace("src/my_app/__init__.py", old, new)
+    project = Project(fresh_project.path, {**fresh_project.env, "FLASK_DEBUG": "0"})
+    with project.listen() as port:
+        assert get(port, "/readyz")[0] == 200
+        yield Api(port, "")
+
+
+def test_schemathesis_finds_no_fault_in_what_an_owner_adds(
+    api_with_goods: Api, tmp_path: Path
+) -> None:
+    printed = run_schemathesis(
+        tmp_path, api_with_goods.port, f"--max-examples={EXAMPLES}", "--include-path-regex=goods"
+    )
+
+    assert "Tested: 5" in printed
 
 
 # The first 65,536 letters that each pattern allows.
