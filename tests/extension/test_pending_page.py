@@ -66,7 +66,7 @@ def test_a_program_gets_an_error_of_the_application(
 
     assert response.status_code == 503
     (revision,) = (path.stem.split("_")[2] for path in developed.revisions())
-    expected = f"Migrations are pending: {revision}. To run them: flask db prepare"
+    expected = f"Migrations are pending: {revision}. To apply them, run: flask db upgrade"
     assert response.json == {"error": expected}
 
 

@@ -161,7 +161,7 @@ def test_plurals_are_those_of_english(
         ("resource seed name:string", "src/shop/seeds.py exists already"),
         ("resource book", "A resource needs a field"),
         ("resource book title", "'title' can't be read. Write NAME:TYPE"),
-        ("resource book title:strin", "unknown type, 'strin'. The types are string, "),
+        ("resource book title:strin", "unknown type, 'strin'. Do you mean string? The types are"),
         ("resource book title:string:uniqe", "unknown modifier, 'uniqe'"),
         ("resource book title:string!", "can't be read after its type"),
         ("resource book title:string title:text", "The field 'title' is there twice."),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 
 from . import GeneratorError
 from ._names import Names, check_identifier, to_singular, to_snake_case
@@ -638,8 +639,11 @@ def _parse_field(text: str, resource: Names, find_target: Callable[[Names, str],
         )
     type_name = ALIASES.get(match["type"].lower(), match["type"].lower())
     if type_name not in TYPES:
+        close = get_close_matches(type_name, TYPES, 1)
+        hint = f" Do you mean {close[0]}?" if close else ""
         raise GeneratorError(
-            f"{text!r} has an unknown type, {match['type']!r}. The types are {', '.join(TYPES)}."
+            f"{text!r} has an unknown type, {match['type']!r}.{hint} The types are"
+            f" {', '.join(TYPES)}."
         )
     base = check_identifier(to_snake_case(match["name"]), "The field")
     if type_name == "references":

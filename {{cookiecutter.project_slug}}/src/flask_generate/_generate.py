@@ -51,7 +51,10 @@ def generate(
     else:
         names = parse_name(name)
         if names.singular in project.tables:
-            raise GeneratorError(f"There is a table {names.singular!r} already.")
+            raise GeneratorError(
+                f"There is a table {names.singular!r} already. To change it, edit its model and run:"
+                f' flask db migrate -m "change {names.singular}"'
+            )
         if kind == "resource" and not texts:
             raise GeneratorError(
                 f"A resource needs a field, as in: flask generate resource {name} title:string"

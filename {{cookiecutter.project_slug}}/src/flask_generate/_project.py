@@ -68,7 +68,8 @@ class Project:
                 return self._describe(model, name)
         known = ", ".join(sorted(self.models)) or "none yet"
         raise GeneratorError(
-            f"There is no model with the table {names.singular!r}. There are: {known}."
+            f"There is no model with the table {names.singular!r}. There are: {known}. Generate it"
+            f" first, as in: flask generate resource {names.singular} name:string"
         )
 
     def _describe(self, model: type[Any], table: str) -> Target:

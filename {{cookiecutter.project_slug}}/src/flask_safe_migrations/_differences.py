@@ -35,9 +35,10 @@ class UnknownRevision(CommandError):
         self.revision = revision
         super().__init__(
             f"The database {describe_database()} is at revision {revision}, which is not in"
-            " migrations/versions. It belongs to a newer release, another branch or another"
-            " project. Switch to the code that has it, or set DATABASE_URL to another database."
-            " In development, you can delete all rows of this project instead: flask db reset"
+            " migrations/versions. If you deleted its file, run: git restore migrations/versions. If it"
+            " belongs to a newer release, another branch or another project, switch to the code that"
+            " has it, or set DATABASE_URL to another database. In development, you can delete all rows"
+            " of this project instead: flask db reset"
         )
 
 
@@ -102,8 +103,8 @@ def find_problem() -> str | None:
     if upgrade is None or upgrade.is_empty():
         return None
     return find_edited(upgrade) or (
-        'No revision makes what the models have. Run: flask db migrate -m "what changed", then:'
-        " flask db upgrade"
+        'The models have changed, and no revision says how. Run: flask db migrate -m "what changed",'
+        " then: flask db upgrade"
     )
 
 

@@ -82,7 +82,7 @@ def _answer(
     accepted = request.accept_mimetypes
     if accepted["text/html"] <= accepted["application/json"]:  # a browser prefers pages
         reason = problem or f"Migrations are pending: {', '.join(pending)}."
-        raise ServiceUnavailable(reason + " To run them: flask db prepare" * has_button)
+        raise ServiceUnavailable(reason + " To apply them, run: flask db upgrade" * has_button)
     shown = {"problem": problem, "pending": pending, "has_button": has_button}
     template = "flask_safe_migrations/pending.html"
     return render_template(template, token=get_state().form_token, **shown), 503

@@ -24,8 +24,10 @@ class DatabaseGroup(click.Group):
         try:
             ctx.ensure_object(ScriptInfo).load_app()
             return super().invoke(ctx)
-        except (NoAppException, SyntaxError) as error:
-            if "Traceback" in (text := str(error)) or isinstance(error, SyntaxError):
+        except SyntaxError as e:
+            raise click.ClickException(f"{e.msg} ({e.filename}, line {e.lineno})") from e
+        except NoAppException as error:
+            if "Traceback" in (text := str(error)):
                 raise click.ClickException(text.strip().splitlines()[-1]) from error
             raise
 
