@@ -26,7 +26,7 @@ RECIPES = {
     "Work in the background": INTERFACES,
     "Add a dependency": INTERFACES,
     "Change a model that has rows": INTERFACES,
-    "Delete the example": INTERFACES,
+    "Deleting the example": INTERFACES,
 }
 for_each_choice = pytest.mark.parametrize(("interface", "accounts"), CHOICES)
 
@@ -92,7 +92,7 @@ def test_tools_are_told_in_sixty_lines_how_to_work_here(
 def delete_example(project: Project) -> None:
     """Do what the README says in the order of its steps."""
     text = (project.path / "README.md").read_text(encoding="utf-8")
-    section = text.partition("### Delete the example\n")[2].partition("\n## ")[0]
+    section = text.partition("### Deleting the example\n")[2].partition("\n## ")[0]
     first, *edits, sort, migrate = re.findall(r"^\d\. (.*(?:\n .*)*)", section, re.MULTILINE)
     shutil.rmtree(project.path / "src" / "my_app" / "notes")
     for name in re.findall(r"`(\w+\.py)`", first):
@@ -146,7 +146,7 @@ def test_after_each_recipe_all_checks_pass(user: User, interface: str, accounts:
         check(project)
 
     assert project.succeed("uv", "run", "python", "-c", PRINT_RANK).splitlines()[-1] == "0"
-    assert last == "Delete the example"
+    assert last == "Deleting the example"
     (project.path / "tests" / "test_newest_notes.py").unlink(missing_ok=True)
     delete_example(project)
     check(project)
