@@ -96,7 +96,7 @@ def config(new_database: Callable[[str], URL], test_settings: Config) -> Config:
 
 
 @pytest.fixture
-def new_app(config: Config, small_settings: Config) -> Iterator[NewApp]:
+def new_app(config: Config, small_settings: Config, migrated_app: Flask) -> Iterator[NewApp]:
     """Return a function that creates an application with other settings, outside the transaction."""
     created: list[Flask] = []
 
