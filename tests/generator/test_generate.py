@@ -34,7 +34,7 @@ def create_app() -> Flask:
     pages.init_app(app)
     app.register_blueprint(shelves_pages)
 
-    rest_api = api.Api(app)
+    api.Api(app)
     return app
 '''
 SEEDS = '''"""The rows that a new database starts with."""
@@ -212,7 +212,7 @@ def test_what_was_edited_is_printed(owner: Owner) -> None:
     for line in (
         "+ from .books.pages import blueprint as books_pages",
         "+ app.register_blueprint(books_pages)",
-        "+ rest_api.register_blueprint(books_api)",
+        '+ app.extensions["api"].register_blueprint(books_api)',
         """+ <li><a href="{{ url_for('books.index') }}">Books</a></li>""",
         'uv run flask db migrate -m "add book"',
     ):

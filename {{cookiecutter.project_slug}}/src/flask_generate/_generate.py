@@ -257,7 +257,7 @@ def _edit(
         name = f"{folder}_api"
         project.register(
             [f"from .{folder}.api import blueprint as {name}"],
-            [f"rest_api.register_blueprint({name})"],
+            [f'app.extensions["api"].register_blueprint({name})'],
             API,
         )
     if kind == "resource" and not project.has_accounts:

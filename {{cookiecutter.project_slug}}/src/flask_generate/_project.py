@@ -20,7 +20,7 @@ from ._names import Names
 
 # After which statements of create_app a blueprint is registered.
 PAGES = r"app\.register_blueprint\(|(pages|accounts)\.init_app\(|accounts\.require_login\("
-API = r"rest_api\.register_blueprint\(|api\.Api\("
+API = r'app\.extensions\["api"\]\.register_blueprint\(|api\.Api\('
 
 
 @dataclass

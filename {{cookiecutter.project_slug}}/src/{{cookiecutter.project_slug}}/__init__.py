@@ -44,8 +44,8 @@ def create_app(test_config: object | None = None) -> Flask:
 {%- endif %}
 {%- if "api" in cookiecutter.interface %}
 
-    rest_api = api.Api(app)
-    rest_api.register_blueprint(notes_api)
+    api.Api(app)
+    app.extensions["api"].register_blueprint(notes_api)
 {%- endif %}
 
     errors.init_app(app)
