@@ -15,7 +15,7 @@ TEST = "tests/test_migrations.py::test_the_diagram_is_up_to_date"
 
 def test_the_diagram_is_that_of_the_models(fresh_project: Project) -> None:
     project = fresh_project
-    assert project.flask("db", "diagram", "--check") == "There is no docs/schema.md.\n"
+    assert project.flask("db", "diagram", "--check") == "Nothing is out of date.\n"
     project.succeed("uv", "run", "pytest", "-q", TEST)
 
     assert project.flask("db", "diagram") == "Wrote docs/schema.md\n"

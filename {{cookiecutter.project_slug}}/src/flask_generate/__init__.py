@@ -97,7 +97,7 @@ def diagram(check: bool) -> None:
     require_packages("flask db diagram", "eralchemy")
     from . import _diagram
 
-    click.echo(_diagram.check() if check else _diagram.write())
+    click.echo(_diagram.write(check=check))
 
 
 def write(kind: str, name: str, fields: tuple[str, ...], *, dry_run: bool, **parts: bool) -> None:

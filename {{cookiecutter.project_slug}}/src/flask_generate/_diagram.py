@@ -21,24 +21,17 @@ PAGE = """# Schema
 """
 
 
-def write() -> str:
-    """Write the file, and return what to print."""
+def write(*, check: bool) -> str:
+    """Write the file, or check that it is what would be written. Return what to print."""
     project = Project(current_app)
-    path = project.root / PLACE
+    path, shown = project.root / PLACE, PLACE.as_posix()
+    if check:
+        if path.exists() and path.read_text(encoding="utf-8") != _draw(project):
+            raise GeneratorError(f"{shown} is out of date. Run: flask db diagram")
+        return "Nothing is out of date."
     path.parent.mkdir(exist_ok=True)
     path.write_text(_draw(project), encoding="utf-8")
-    return f"Wrote {PLACE.as_posix()}"
-
-
-def check() -> str:
-    """Return what to print, or raise GeneratorError if the file is not what would be written."""
-    project = Project(current_app)
-    path = project.root / PLACE
-    if not path.exists():
-        return f"There is no {PLACE.as_posix()}."
-    if path.read_text(encoding="utf-8") != _draw(project):
-        raise GeneratorError(f"{PLACE.as_posix()} is out of date. Run: flask db diagram")
-    return f"{PLACE.as_posix()} is up to date."
+    return f"Wrote {shown}"
 
 
 def _draw(project: Project) -> str:
