@@ -46,7 +46,7 @@ def test_the_extension_stays_small() -> None:
 
 
 def test_the_generator_stays_small() -> None:
-    assert 500 < count_lines(PROJECT / GENERATOR) <= 1_650
+    assert 500 < count_lines(PROJECT / GENERATOR) <= 1_600
 
 
 def jinja_statements() -> list[tuple[str, str]]:
