@@ -111,7 +111,10 @@ def api_with_goods(fresh_project: Project) -> Iterator[Api]:
             "from .seeds import seed",
             "from .goods import blueprint as goods\nfrom .seeds import seed",
         ),
-        ("(notes_api)\n", "(notes_api)\n    app.extensions["api"].register_blueprint(goods)\n"),
+        (
+            "(notes_api)\n",
+            '(notes_api)\n    app.extensions["api"].register_blueprint(goods)\n',
+        ),
     ):
         fresh_project.replace("src/my_app/__init__.py", old, new)
     project = Project(fresh_project.path, {**fresh_project.env, "FLASK_DEBUG": "0"})
