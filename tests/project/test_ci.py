@@ -306,8 +306,11 @@ def test_nothing_is_wrong_with_the_pipeline_and_the_dev_container(
         schema_finds_nothing("compose-spec", compose)
 
 
-# What the set-up and the tools make.
-MADE = re.compile(r"\.env|\.coverage|\.venv/.*|uv\.lock|(?:.*/)?migrations/.*")
+# What the set-up, the tools and the recipes of the project's README make.
+MADE = re.compile(
+    r"\.env|\.coverage|\.venv/.*|uv\.lock|(?:.*/)?migrations/.*|docs/schema\.md"
+    r"|src/my_app/(?:jobs\.py|about/.*)|tests/test_(?:jobs|newest_notes|tables)\.py"
+)
 # Names with an ending that files have, and folders and hidden files between backquotes. An ending
 # such as .json would be found in code, too.
 NAME = re.compile(
