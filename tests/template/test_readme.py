@@ -89,6 +89,7 @@ FAKES = {
     "npm": "",
     "pgbouncer": "",
     "redis-server": "",
+    "sqlmap": "",
     "python3": "mkdir -p .venv/bin; for name in pip uv; do ln -sf /bin/true .venv/bin/$name; done",
 }
 
