@@ -21,7 +21,7 @@ GOOD = {("GET", 200), ("POST", 201)}
 # or empty, or names another version.
 SCHEMATHESIS = """
 [checks]
-missing_required_header.expected-statuses = [428]
+missing_required_header.expected-statuses = [422, 428]
 positive_data_acceptance.expected-statuses = ["2xx", "3xx", 404, 409, 412, 428]
 """
 
