@@ -183,8 +183,11 @@ def unbuilt_driver(place: Place) -> Case:
     server = place.of("server")
     driver = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+mysqldb"}[server.kind]
     uri = server.uri(server.new_database()).replace(server.kind, driver, 1)
-    # No wheels, and no compiler to build it from source.
-    env = {"UV_NO_BINARY_PACKAGE": "psycopg2-binary mysqlclient", "UV_NO_CACHE": "1"}
+    # No wheels, and no compiler to build it from source. A variable of uv would have no effect.
+    settings = place.folder / "uv" / "uv.toml"
+    settings.parent.mkdir()
+    settings.write_text('no-binary-package = ["psycopg2-binary", "mysqlclient"]\nno-cache = true\n')
+    env = {"XDG_CONFIG_HOME": str(place.folder)}
     return Case(uri, r"psycopg2(-binary)?|MySQLdb", env=env)
 
 
