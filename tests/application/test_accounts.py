@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from conftest import SCRIPTS, Bake, Project, User, free_port, get, text_files
+from conftest import SCRIPTS, Bake, Project, User, free_port, get, own_files
 from servers import KINDS, driver_named, engine_of
 from sqlalchemy import text
 
@@ -131,7 +131,7 @@ def test_refused(app, client, visitor, outbox, path):
         answer = browser.post(f"/accounts/{path}", data=MultiDict(data))
         assert answer.status_code in (200, 302, 400, 413), values
     assert list_addresses(app) == [ANN]
-    assert outbox == []
+    assert {message["To"] for message in outbox} <= {ANN}  # of the tokens that were made
 
 @pytest.mark.parametrize(("typed", "stored"), LOOKALIKES)
 def test_looks_alike(app, visitor, outbox, typed, stored):
@@ -228,8 +228,7 @@ def test_without_accounts_nothing_of_them_is_left(bake: Bake) -> None:
     def found_in(project: Path) -> set[str]:
         return {
             word.lower()
-            for path in text_files(project)
-            if path.name != "rapidoc-min.js"  # of a library
+            for path in own_files(project)
             for line in [str(path.relative_to(project)), *path.read_text("utf-8").splitlines()]
             for word in TRACES.findall(line)
         }
@@ -239,7 +238,7 @@ def test_without_accounts_nothing_of_them_is_left(bake: Bake) -> None:
         "owner_id",
         "redis",
     }
-    assert found_in(bake(project_name="Without It")) == set()
+    assert found_in(bake(project_name="Without It")) == {"redis"}  # a recipe's, in README.md
 
 
 def test_accounts_need_pages(user: User) -> None:
