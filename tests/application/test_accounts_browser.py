@@ -103,7 +103,7 @@ def test_registration_and_second_factor(site: Site, browsing: Browsing) -> None:
     page.get_by_role("link", name="Add a note").click()
     page.get_by_label("Title").fill("Milk")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_contain_text("is saved")
+    expect(page.get_by_role("status")).to_contain_text("was saved")
 
     account(page, "Second factor")
     page.get_by_role("button", name="Set it up").click()
