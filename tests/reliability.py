@@ -2,7 +2,7 @@
 
 A test that plays a fault reports it at its end, in one of the page's sections:
 
-    report("Interruptions", "Ctrl-C while packages are installed", "told how to finish", tries=3)
+    report("Interruptions", "Ctrl-C while packages are installed", "explained, with the command to finish", tries=3)
 
 What is reported has to be on the page; figures in the result may differ. Where a test makes more tries at
 night, it gives the ordinary number, too, and an ordinary run keeps the figures of the night:

@@ -18,7 +18,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass
 class Visitor:
-    """Somebody with a browser that says what it is told to."""
+    """Somebody with a browser that sends what a test gives it."""
 
     port: int
     uri: str

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Project, User, get, run
-from member import PRODUCTION, Member, create_member
+from member import FORM, PRODUCTION, Member, create_member
 
 pytestmark = pytest.mark.thorough
 
@@ -56,7 +56,7 @@ def test_sqlmap_injects_nothing(member: Member, name: str, tmp_path: Path) -> No
     if "/api/" in path:
         head += [f"Authorization: Bearer {member.key}", "Content-Type: application/json"]
     else:
-        head += [f"Cookie: {member.cookie}", "Content-Type: application/x-www-form-urlencoded"]
+        head += [f"Cookie: {member.cookie}", f"Content-Type: {FORM}"]
     request = tmp_path / "request"
     request.write_text("\r\n".join([*head, "", body.replace("{}", member.token)]))
     options = ["--level=2", "--risk=2", "--threads=4", "--time-sec=2", "--skip-waf"]

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 import servers
-from conftest import Project, User
-
-from answers import INTERFACES
+from conftest import CHOICES, Project, User, check
 
 # One field of each type, as it is written on the command line.
 FIELDS = (
@@ -38,19 +36,6 @@ def add_resources(project: Project, *fields: str) -> None:
         project.flask("db", "upgrade")
 
 
-def check(project: Project) -> None:
-    """Run what `poe check` runs, except what asks the network."""
-    for command in (
-        "ruff format --check",
-        "ruff check",
-        "mypy",
-        "pytest --cov -q",
-        "flask db check",
-    ):
-        project.succeed("uv", "run", *command.split())
-    project.flask("db", "lint")
-
-
 def test_a_resource_passes_the_checks_and_its_tests(fresh_project: Project) -> None:
     project = fresh_project
 
@@ -66,14 +51,6 @@ def test_a_resource_passes_the_checks_and_its_tests(fresh_project: Project) -> N
     project.succeed("uv", "run", "pytest", "-q", *tests)
     with project.serve() as get:
         assert "There are no books yet." in get("/books")[1]
-
-
-CHOICES = [
-    (interface, accounts)
-    for interface in INTERFACES
-    for accounts in ("no", "yes")
-    if (interface, accounts) != ("api", "yes")
-]
 
 
 @pytest.mark.thorough

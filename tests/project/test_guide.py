@@ -6,17 +6,11 @@ import re
 import shutil
 
 import pytest
-from conftest import Bake, Project, User, checks_at_the_desk
+from conftest import CHOICES, Bake, Project, User, check
 from recipes import finish, sections_of
 
 from answers import INTERFACES
 
-CHOICES = [
-    (interface, accounts)
-    for interface in INTERFACES
-    for accounts in ("no", "yes")
-    if (interface, accounts) != ("api", "yes")
-]
 RECIPES = {
     "Add a model": INTERFACES,
     "Add a page": ("pages+api", "pages"),
@@ -29,14 +23,6 @@ RECIPES = {
     "Deleting the example": INTERFACES,
 }
 for_each_choice = pytest.mark.parametrize(("interface", "accounts"), CHOICES)
-
-
-def check(project: Project) -> None:
-    """Run what `poe check` runs, except what asks the network."""
-    *checks, _ = checks_at_the_desk(project.path)
-    assert len(checks) == 6
-    for command in checks:
-        project.succeed("uv", "run", *command.split())
 
 
 def lines_to_write(blocks: list[tuple[str, str]]) -> list[str]:
@@ -72,9 +58,7 @@ def test_the_recipes_are_short(bake: Bake, interface: str, accounts: str) -> Non
 
 @pytest.mark.quick
 @for_each_choice
-def test_tools_are_told_in_sixty_lines_how_to_work_here(
-    bake: Bake, interface: str, accounts: str
-) -> None:
+def test_sixty_lines_tell_tools_how_to_work_here(bake: Bake, interface: str, accounts: str) -> None:
     project = bake(interface=interface, accounts=accounts)
     lines = (project / "AGENTS.md").read_text(encoding="utf-8").splitlines()
     rows = [line.split("|")[1] for line in lines if line.startswith("| `")]

@@ -45,14 +45,14 @@ def lint(wanted: Sequence[str] = ()) -> list[str]:
     scripts = [it for it in chosen or [*directory.walk_revisions()][::-1] if it]
     scripts = [script for script in scripts if not script.is_merge_point]
     backend = state.url.get_backend_name()
+    rules = {name: rule for name, rule in RULES.items() if backend not in rule["not_on"]}
     texts, found = {}, {}
     for script in scripts:
         text, found[script.revision] = _write(script, state.url)
         texts[script.revision] = text
         statements = [" ".join(it.split()) for it in re.split(r";\s*$", text, flags=re.MULTILINE)]
-        for name, rule in RULES.items():
-            found_in = [it for it in statements if re.search(rule["pattern"], it, re.IGNORECASE)]
-            if found_in and backend not in rule["not_on"]:
+        for name, rule in rules.items():
+            if any(re.search(rule["pattern"], it, re.IGNORECASE) for it in statements):
                 found[script.revision].append((name, rule["reason"]))
     for revision, name, reason in _run_squawk(texts) if backend == "postgresql" else ():
         found[revision].append((name, reason))

@@ -24,7 +24,7 @@ CREATE = (
 )
 CHANGES_SCHEMA = re.compile(r"\s*(ALTER|CREATE|DROP|RENAME|TRUNCATE)\b", re.IGNORECASE)
 CHANGES_ROWS = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
-# What the server says when it is told to do once more what is done. Table, column, index, foreign
+# What the server says to a statement whose work is done already. Table, column, index, foreign
 # key or check that is there already; table, column or index that is gone.
 DONE_ALREADY = set("1005 1022 1050 1051 1054 1060 1061 1068 1091 1146 1826 3822".split())
 
