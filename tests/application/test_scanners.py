@@ -78,7 +78,7 @@ def test_wapiti_finds_nothing(member: Member, tmp_path: Path) -> None:
     address, report = f"http://127.0.0.1:{member.port}", tmp_path / "report.json"
     options = ["--header", f"Cookie: {member.cookie}", "--header", "X-Forwarded-Proto: https"]
     options += ["--module", MODULES, "--no-bugreport"]
-    options += ["--max-scan-time", "30", "--max-attack-time", "5"]
+    options += ["--max-scan-time", "300", "--max-attack-time", "5"]
     options += ["--store-session", str(tmp_path), "--store-config", str(tmp_path)]
     for path in EXCLUDED:
         options += ["--exclude", f"{address}/accounts/{path}"]

@@ -21,6 +21,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    Interval,
     MetaData,
     String,
     Table,
@@ -294,6 +295,7 @@ def test_enums_and_types_of_the_application_are_portable(site: Site) -> None:
             Column("state", Enum(State, native_enum=False), server_default="OPEN", nullable=False),
             Column("price", Cents),
             Column("wide", Wide),
+            Column("delay", Interval),  # a TypeDecorator of SQLAlchemy
             Column("hidden", Boolean, server_default=false(), nullable=False),
         )
 
@@ -304,6 +306,7 @@ def test_enums_and_types_of_the_application_are_portable(site: Site) -> None:
     assert f"import {__name__}\n" in revision
     assert f'sa.Column("wide", {__name__}.Wide()' in revision
     assert 'sa.Column("price", sa.Integer()' in revision
+    assert 'sa.Column("delay", sa.Interval()' in revision
     assert 'sa.Enum("OPEN", "DONE", name="state", native_enum=False)' in revision
     assert "server_default=sa.false()" in revision
     live(site)

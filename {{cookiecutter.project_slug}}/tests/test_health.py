@@ -159,4 +159,4 @@ def test_a_row_that_is_there_already_is_a_conflict(app: Flask) -> None:
         response = app.make_response(handle_database_error(error.value))
 
     assert response.status_code == 409
-    assert "The value is in use" in response.get_data(as_text=True)
+    assert "The value is taken" in response.get_data(as_text=True)

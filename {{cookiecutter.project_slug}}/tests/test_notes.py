@@ -62,7 +62,7 @@ def test_a_tag_that_somebody_makes_at_the_same_moment_is_taken(app: Flask) -> No
         db.session.add(Tag(name="shop"))
         db.session.flush()
 
-        assert queries._create_tag("shop").id
+        assert queries._get_or_create_tag("shop").id
         assert db.session.scalar(select(func.count()).select_from(Tag)) == 1
 
 

@@ -8,7 +8,7 @@ from alembic.autogenerate.render import render_op
 from alembic.ddl.impl import DefaultImpl
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.operations import ops
-from sqlalchemy import DefaultClause, TypeDecorator
+from sqlalchemy import DefaultClause, Interval, TypeDecorator
 from sqlalchemy.sql.elements import ClauseElement, False_, TextClause, True_
 from sqlalchemy.sql.functions import now
 
@@ -118,7 +118,8 @@ class PostgreSQL(LiteralPercent, PostgresqlImpl):
 def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:
     """Write types and defaults that mean the same on every database."""
     if kind == "type":
-        if isinstance(item, TypeDecorator) and _types.is_plain(item):
+        is_decorator = isinstance(item, TypeDecorator) and not isinstance(item, Interval)
+        if is_decorator and _types.is_plain(item):
             item = item.impl_instance  # the schema needs no code of the application
             if type(item).__module__ == "sqlalchemy.sql.sqltypes":
                 return f"sa.{item!r}"

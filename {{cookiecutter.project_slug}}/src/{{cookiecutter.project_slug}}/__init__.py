@@ -1,4 +1,4 @@
-"""The application factory: what the application consists of, from top to bottom."""
+"""The application factory."""
 
 from flask import Flask
 
@@ -24,7 +24,7 @@ from .seeds import seed
 
 
 def create_app(test_config: object | None = None) -> Flask:
-    """Create the application. Tests pass their settings; else they come from the environment."""
+    """Create the application. Tests pass settings; otherwise they are read from the environment."""
     app = Flask(__name__, instance_path=str(PROJECT_ROOT / "instance"))
     app.config.from_object(test_config or load_config())
 

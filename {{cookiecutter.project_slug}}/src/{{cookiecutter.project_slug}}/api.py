@@ -34,7 +34,7 @@ class ProblemSchema(Schema):
     status = fields.Integer(required=True)
     detail = fields.String(required=True)
     instance = fields.String(required=True)
-    errors = fields.Dict()  # for json and query, the messages for each value
+    errors = fields.Dict()  # by location, such as json, and field
 
 
 class Parser(FlaskParser):
@@ -43,12 +43,12 @@ class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> object:
-        # No other site can make a visitor's browser send this type without permission.
+        # Instead of CSRF tokens: browsers don't send this type to another site unasked.
         if req.mimetype != "application/json":
             abort(415, "Send JSON, with the header Content-Type: application/json.")
         try:
             value = json.loads(req.get_data().decode())
-            # Not every program reads half a surrogate pair: https://www.rfc-editor.org/rfc/rfc7493
+            # Refuse NaN and half a surrogate pair: https://www.rfc-editor.org/rfc/rfc7493
             json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
             return value
         except (RecursionError, ValueError) as error:
@@ -59,7 +59,7 @@ class ApiBlueprint(flask_smorest.Blueprint):
     """A blueprint of the API: https://flask-smorest.readthedocs.io/en/latest/."""
 
     ARGUMENTS_PARSER = Parser()
-    METHODS_CHECKING_NOT_MODIFIED = ()  # _finish_response does, and keeps the ETag
+    METHODS_CHECKING_NOT_MODIFIED = ()  # _finish_response does; smorest's 304 has no ETag
     response = partialmethod(flask_smorest.Blueprint.response, content_type="application/json")
 
     def check_etag(self, *arguments: Any, **options: Any) -> None:
@@ -73,7 +73,7 @@ class Api(flask_smorest.Api):
     """The API: its description, its documentation page, and what all its blueprints share."""
 
     ERROR_SCHEMA = ProblemSchema
-    DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON
+    DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON  # of errors; ApiBlueprint.response has its own
 
     def init_app(self, app: Flask, **options: Any) -> None:
         """Serve openapi.json and the documentation page."""
@@ -118,7 +118,7 @@ class Api(flask_smorest.Api):
     def register_blueprint(self, blp: ApiBlueprint, **options: Any) -> None:
 {%- endif %}
 {%- if cookiecutter.interface == "pages+api" %}
-        self.app.extensions["csrf"].exempt(blp)  # the API ignores cookies
+        self.app.extensions["csrf"].exempt(blp)  # load_json refuses what other sites can send
 {%- endif %}
         super().register_blueprint(blp, **options)
 
@@ -127,7 +127,7 @@ def text_field(pattern: str, max_length: int, description: str, **options: Any) 
     """Return a field for text that matches the pattern."""
 
     def check(value: str) -> None:
-        if len(value) <= max_length and not re.fullmatch(pattern, value):  # long ones would be slow
+        if len(value) <= max_length and not re.fullmatch(pattern, value):  # longer ones are slow
             raise ValidationError("This text doesn't match the pattern of the field.")
 
     return fields.String(
@@ -156,11 +156,11 @@ def render_problem(error: HTTPException) -> Response:
 
 def _finish_response(response: Response) -> Response:
     if request.endpoint == "api-docs.openapi_rapidoc":
-        policy = f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"  # RapiDoc sets attributes
+        policy = f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"  # RapiDoc sets styles
         response.headers["Content-Security-Policy"] = policy
     elif request.endpoint == "api-docs.openapi_json" and request.script_root:
         response.data = json.dumps(response.get_json() | {"servers": [{"url": request.root_path}]})
     if is_api_request():
         response.make_conditional(request)
-        response.headers.pop("Date", None)  # the server sets it, too
+        response.headers.pop("Date", None)  # Gunicorn sets it, too
     return response

@@ -28,12 +28,12 @@ ENV_FILE = PROJECT_ROOT / ".env"
 class ConfigurationError(NoAppException):
     """Settings that can't be used. The `flask` command shows it without a traceback."""
 
-    show = ClickException.show  # that of NoAppException prints the usage of the command, too
+    show = ClickException.show  # NoAppException's own prints the usage, too
 
 
 def load_config() -> SimpleNamespace:
     """Return the settings, or raise ConfigurationError, which names all that can't be used."""
-    env = Env(eager=False)
+    env = Env(eager=False)  # collects values and errors: seal() raises these, dump() returns those
     env.add_parser("database_url", _parse_database_url)
     env.add_parser("words", lambda text: text.replace(",", " ").split())
     seconds = validate.Range(0, 1_000_000, max_inclusive=False)
@@ -88,7 +88,7 @@ def load_config() -> SimpleNamespace:
         env.seal()
     except EnvValidationError as error:
         messages = cast(dict[str, list[str]], error.error_messages)
-        faults = "".join(f"\n  {name}: {' '.join(said)}" for name, said in messages.items())
+        faults = "".join(f"\n  {name}: {' '.join(texts)}" for name, texts in messages.items())
         raise ConfigurationError(
             "These settings are missing or can't be used. Set them in the environment, or in"
             f" {ENV_FILE}; .env.example describes them.{faults}"
@@ -111,7 +111,7 @@ def _parse_database_url(value: str, *, required: bool = True) -> URL | None:
     if not value and not required:
         return None
     try:
-        url = make_url(re.sub("^postgres:", "postgresql+psycopg:", value))  # of hosting services
+        url = make_url(re.sub("^postgres:", "postgresql+psycopg:", value))  # as hosts write it
         if url.get_dialect().is_async:
             raise ValidationError(
                 f"{url.drivername} is an asynchronous driver, which Flask-SQLAlchemy can't use. Use"

@@ -23,7 +23,7 @@ from .config import MIGRATIONS_FOLDER
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 10  # seconds that a request waits for a connection
 MAX_INTEGER = 2**31 - 1  # of an INTEGER column, such as an id
-NO_LIMIT = 2_000_000  # seconds; in milliseconds, PostgreSQL takes little more
+NO_LIMIT = 2_000_000  # seconds; PostgreSQL takes at most 2**31 - 1 milliseconds
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -44,14 +44,14 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """What all models share: https://docs.sqlalchemy.org/en/21/orm/quickstart.html."""
 
-    # Not metadata = … here: Flask-SQLAlchemy copies this class, and a type_annotation_map can't be.
+    # With both as attributes of their own, Flask-SQLAlchemy couldn't copy this class.
     registry = registry(
-        # So that revisions can drop them: https://alembic.sqlalchemy.org/en/latest/naming.html
+        # Names by which to drop them: https://alembic.sqlalchemy.org/en/latest/naming.html
         metadata=MetaData(
             naming_convention={
                 "ix": "ix_%(table_name)s_%(column_0_N_name)s",
                 "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-                "check": name_check,
+                "check": name_check,  # its name, or for one without, a hash of its text
                 "ck": "ck_%(table_name)s_%(check)s",
                 "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
                 "pk": "pk_%(table_name)s",
@@ -75,22 +75,22 @@ def init_app(app: Flask) -> None:
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
     options: dict[str, Any] = {
         "connect_args": get_connect_args(app.config, url),
-        "hide_parameters": not app.debug,  # in the log
+        "hide_parameters": not app.debug,  # from the log
         "pool_pre_ping": True,
     }
     if not is_in_memory(url):
-        size = app.config["WEB_THREADS"] + 1  # for each thread, and for /readyz
+        size = app.config["WEB_THREADS"] + 1  # one for each thread, and one for /readyz
         options |= {"pool_size": size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     app.config["SQLALCHEMY_RECORD_QUERIES"] = True  # for the log
     db.init_app(app)
     app.teardown_appcontext(_end_session)  # runs before Flask-SQLAlchemy's
-    with app.app_context():
+    with app.app_context():  # db.engine needs it
         if url.get_backend_name() == "sqlite":
             event.listen(db.engine, "connect", _set_up_sqlite)
             event.listen(db.engine, "begin", _begin_on_sqlite)
         elif url.get_backend_name() == "postgresql" and app.config["MIGRATION_DATABASE_URL"]:
-            event.listen(db.engine, "begin", limit_queries)
+            event.listen(db.engine, "begin", _limit_queries)
 
 
 def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
     seconds = config["QUERY_TIMEOUT"] or NO_LIMIT
     limits = f"lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
     by_driver: dict[str, dict[str, Any]] = {
-        # BEGIN is ours: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
+        # BEGIN is sent below: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
         "pysqlite": {"timeout": seconds, "isolation_level": None},
         # https://www.postgresql.org/docs/current/libpq-connect.html
         "psycopg": {
@@ -115,7 +115,7 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
     }
     args = by_driver.get(url.get_driver_name(), {})
     if config["MIGRATION_DATABASE_URL"] and args.pop("options", None):
-        # PgBouncer refuses options: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html
+        # For PgBouncer: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html#pgbouncer
         args["prepare_threshold"] = None
     return {name: value for name, value in args.items() if name not in url.query}
 
@@ -128,17 +128,17 @@ def _create_sqlite_file(dialect: Dialect, record: object, args: list[str], optio
             os.close(os.open(args[0], os.O_CREAT, 0o600))
 
 
-def limit_queries(connection: Connection) -> None:
-    """Set the timeout for a transaction: a pooler such as PgBouncer keeps none for a session."""
+def _limit_queries(connection: Connection) -> None:
+    """Set the timeout in each transaction: PgBouncer shares sessions, so none can keep it."""
     seconds = current_app.config["QUERY_TIMEOUT"] or NO_LIMIT
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000}")
 
 
 @event.listens_for(Table, "before_create")
-def set_charset(table: Table, connection: Connection, **options: object) -> None:
+def _set_charset(table: Table, connection: Connection, **options: object) -> None:
     """Create tables for all characters on MySQL, where many databases have another default."""
     name, query = connection.dialect.name, "SELECT @@character_set_database"
-    execute = getattr(connection, "exec_driver_sql", None)  # missing where SQL is only printed
+    execute = getattr(connection, "exec_driver_sql", None)  # not for `upgrade --sql`
     if name in ("mysql", "mariadb") and execute and execute(query).scalar() != "utf8mb4":
         table.dialect_kwargs.setdefault(f"{name}_charset", "utf8mb4")
 
@@ -151,14 +151,14 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) 
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # SQLite refuses to write in a transaction that has read, if another has written since. A view that
-    # writes on GET sets g.writes. https://sqlite.org/lang_transaction.html
+    # A transaction that has read can't write once another has written: what may write locks first.
+    # A view that writes on GET sets g.writes. https://sqlite.org/lang_transaction.html
     reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
     connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
 
 
 def _end_session(error: BaseException | None) -> None:
-    """Remove the session. If the connection was lost after the response was made, send that anyway."""
+    """Remove the session. If that fails, the response was made already: send it nevertheless."""
     try:
         db.session.remove()
     except DBAPIError:

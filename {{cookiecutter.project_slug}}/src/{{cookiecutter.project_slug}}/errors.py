@@ -20,7 +20,7 @@ from .database import db
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, https://sqlite.org/rescode.html,
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 TEMPORARY = re.compile(
-    "25006|40...|53...|55P03|57...|58030"  # PostgreSQL: read-only, rolled back, full, locked, stopped
+    "25006|40...|53...|55P03|57...|58030"  # PostgreSQL: read-only, rolled back, full, locked, down
     "|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
     "|1021|1047|1114|1205|1213|1290|1317|1792|1836|1969|3024"  # MySQL: the same, or not ready
 )
@@ -49,17 +49,17 @@ def render_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseReturnValue:
-    """Return 503 if the database is gone, busy or full. Raise the error of a wrong statement."""
+    """Return 503 if the database is gone, busy or full. Raise errors in the SQL again."""
     if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
-        codes += getattr(error.orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
+        codes += getattr(error.orig, "args", ())[:1]  # MySQL: one SQLSTATE is for many errors
         if any(CONFLICT.fullmatch(str(code)) for code in codes):
-            return handle_conflict(error, "The value is in use, or something refers to this.")
+            return handle_conflict(error, "The value is taken, or other rows refer to this one.")
         if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
         if {"25006", 1290, 1792, 1836}.intersection(codes):
-            db.engine.dispose()  # it is read-only: after a failover, another server is not
-    current_app.logger.error("No database: %s %s", request.method, request.path, exc_info=error)
+            db.engine.dispose()  # read-only: after a failover, connect to the new primary
+    current_app.logger.error("No database for %s %s", request.method, request.path, exc_info=error)
     db.session.rollback()
     text = "The database is unavailable. Try again in a minute."
     return current_app.handle_http_exception(ServiceUnavailable(text, retry_after=60))

@@ -1,4 +1,4 @@
-"""Health checks for a load balancer: does the process live, and can it serve?"""
+"""Health checks for a load balancer: is the process alive, and can it serve?"""
 
 from dataclasses import asdict
 
@@ -11,13 +11,13 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """Return 200 while the process lives, without asking the database."""
+    """Return 200 while the process is alive, without asking the database."""
     return {"status": "ok"}
 
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
     """Return 200 while this process can serve, else 503 with the reason."""
-    if readiness := check_readiness():
+    if readiness := check_readiness():  # false, with a reason, if it can't serve
         return {"status": "ok"}
     return {"status": "error"} | asdict(readiness), 503

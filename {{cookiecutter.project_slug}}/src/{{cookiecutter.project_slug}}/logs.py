@@ -15,20 +15,21 @@ from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-# The possessive quantifiers keep the time linear: they never backtrack.
+# The possessive quantifiers (++) never backtrack, so the time stays linear.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # a secret in a path, as in /reset/<token>
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-# Routine messages of Alembic and of the development server, whose request lines ours replace.
+# Routine messages of Alembic, and the request lines of the development server: we log our own.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
-NO_QUERIES = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")
-VALUES = re.compile(r"""['"\n].*""", re.DOTALL)  # of a driver's message: there are values
+SECRET_NAMES = ("API_KEY", "PASSWORD", "SECRET", "SECRET_KEY", "TOKEN")  # ends of settings
+NOT_COUNTED = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")
+QUOTED = re.compile(r"""['"\n].*""", re.DOTALL)  # in a driver's message, values begin at a quote
 
 log = logging.getLogger(__name__)
 
 
 class RedactingFormatter(JsonFormatter):
-    """Formats as JSON, without passwords, secrets and the values of statements."""
+    """Formats as JSON, without passwords, secrets and the values in SQL statements."""
 
     secrets: tuple[str, ...] = ()
 
@@ -36,7 +37,7 @@ class RedactingFormatter(JsonFormatter):
         text, error = str(super().formatException(ei)), ei[1]
         while error:  # and the errors that caused it
             if isinstance(error, DBAPIError) and error.orig and error.orig.args:
-                message = VALUES.sub("***", str(error.orig.args[-1]))
+                message = QUOTED.sub("***", str(error.orig.args[-1]))  # MySQL: (code, message)
                 text = text.replace(str(error.orig), message)
             error = error.__cause__ or error.__context__
         return text
@@ -60,7 +61,7 @@ def init_app(app: Flask) -> None:
     as_json.secrets = _get_secrets(app)
     handler = logging.StreamHandler(cast(TextIO, wsgi_errors_stream))
     handler.name = __name__
-    handler.addFilter(_prepare_record)
+    handler.addFilter(_filter_record)
     handler.setFormatter(logging.Formatter("%(levelname)-7s %(message)s") if app.debug else as_json)
     root = logging.getLogger()
     root.handlers = [other for other in root.handlers if other.name != handler.name] + [handler]
@@ -70,21 +71,21 @@ def init_app(app: Flask) -> None:
 
 
 def _get_secrets(app: Flask) -> tuple[str, ...]:
-    secrets = [app.config[name] for name in app.config if name.endswith(("_SECRET", "SECRET_KEY"))]
+    secrets = [app.config[name] for name in app.config if name.endswith(SECRET_NAMES)]
     secrets += app.config["SECRET_KEY_FALLBACKS"]
     for name in app.config:
         if name.endswith(("_URL", "_URI")) and (url := app.config[name]):
             text = url.render_as_string(hide_password=False) if isinstance(url, URL) else url
             secrets.append(unquote(urlsplit(text).password or ""))
     return tuple(
-        form
+        form  # as it is, as in URLs, and as in JSON
         for secret in secrets
-        if len(secret) >= 8  # a shorter one may be an ordinary word
+        if isinstance(secret, str) and len(secret) >= 8  # a shorter one may be a word
         for form in (secret, quote(secret, ""), quote(secret, " +"), json.dumps(secret)[1:-1])
     )
 
 
-def _prepare_record(record: logging.LogRecord) -> bool:
+def _filter_record(record: logging.LogRecord) -> bool:
     if has_request_context() and "request_id" in g:
         record.request_id, record.address = g.request_id, request.remote_addr
     return not NOISE.match(str(record.msg))
@@ -100,10 +101,10 @@ def _log_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if request.blueprint == "health":  # called every few seconds
         return response
-    queries = [q for q in get_recorded_queries() if not str(q.statement).startswith(NO_QUERIES)]
+    queries = [q for q in get_recorded_queries() if not str(q.statement).startswith(NOT_COUNTED)]
     fields = {
         "method": request.method,
-        "path": quote(request.path, "/:@!$&'()*+,;=~"),  # no query, where people put secrets
+        "path": quote(request.path, "/:@!$&'()*+,;=~"),  # no ?query: people put secrets there
         "route": request.url_rule and request.url_rule.rule,
         "status": response.status_code,
         "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),

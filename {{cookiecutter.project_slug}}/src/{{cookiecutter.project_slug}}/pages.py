@@ -14,8 +14,8 @@ blueprint = Blueprint("home", __name__)
 def init_app(app: Flask) -> None:
     """Enable CSRF protection, and register the home page."""
     app.config["WTF_CSRF_TIME_LIMIT"] = None  # a token lasts as long as its session
-    app.config["WTF_CSRF_SSL_STRICT"] = False  # SameSite cookies do without the Referer header
-    if app.config["SESSION_COOKIE_SECURE"]:  # which browsers demand for this prefix
+    app.config["WTF_CSRF_SSL_STRICT"] = False  # no Referer check: cookies are SameSite
+    if app.config["SESSION_COOKIE_SECURE"]:  # else browsers refuse the __Host- prefix
         app.config["SESSION_COOKIE_NAME"] = "__Host-session"
     CSRFProtect(app)
     app.register_blueprint(blueprint)
@@ -36,6 +36,6 @@ def render_error(error: HTTPException) -> Response:
     if isinstance(error, CSRFError) and needs_https:
         error.description = f"{error.description} Browsers keep the session cookie only over https."
     response, causes = error.get_response(), (error, request.routing_exception)
-    if not any(isinstance(cause, SecurityError | BadHost) for cause in causes):  # no link works
+    if not any(isinstance(cause, SecurityError | BadHost) for cause in causes):  # a page has links
         response.data = render_template("error.html", error=error)
     return response

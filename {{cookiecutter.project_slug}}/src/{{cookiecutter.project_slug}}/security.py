@@ -28,11 +28,11 @@ def init_app(app: Flask) -> None:
 
 
 def _check_request() -> None:
-    # Werkzeug cuts a chunked body at the limit without an error: one that fills it is refused.
+    # Werkzeug silently cuts a chunked body at MAX_CONTENT_LENGTH: refuse one that reaches it.
     if request.content_length is None and len(request.get_data()) == request.max_content_length:
         abort(413)
-    has_names = all(name is not None for name in request.form)  # a part may have none
-    if not has_names or request.script_root[1:2] in ("/", "\\"):  # links to another host
+    # A part of a form without a name, or a prefix that makes links lead to another host.
+    if None in request.form or request.script_root.startswith(("//", "/\\")):
         raise SecurityError
 
 

@@ -3,7 +3,7 @@
 import re
 from functools import partial
 
-# PostgreSQL can't store NUL, no database half of a surrogate pair; the others are never meant.
+# PostgreSQL can't store NUL, and no database half a surrogate pair. Nobody types the others.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 

@@ -70,7 +70,7 @@ def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
     return note, {"Location": url_for(".note", note_id=note.id)}
 
 
-# One view for all methods: with separate routes, an id out of range would give 405, not 404.
+# One view for all methods: with a route for each, an id out of range would give 405, not 404.
 @blueprint.route(f"/<int(min=1, max={MAX_INTEGER}):note_id>", endpoint="note")
 @blueprint.etag
 class NoteView(MethodView):

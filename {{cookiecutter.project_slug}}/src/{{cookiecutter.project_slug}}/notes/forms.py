@@ -17,7 +17,7 @@ class NoteForm(FlaskForm):
     title = StringField("Title", [DataRequired(), Length(max=MAX_TITLE_LENGTH)], [clean_text])
     body = TextAreaField("Text", [Length(max=MAX_BODY_LENGTH)], [clean_lines])
     tags = StringField("Tags", filters=[clean_text], description="Separated by commas")
-    version = HiddenField()  # that the visitor has seen
+    version = HiddenField()  # of the note when the form was opened
 
     def validate_tags(self, field: StringField) -> None:
         names = split_tags(field.data)

@@ -32,7 +32,7 @@ class Note(db.Model):
     title: Mapped[str] = mapped_column(String(MAX_TITLE_LENGTH))
     body: Mapped[str] = mapped_column(Text)
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())  # by the database
-    # So that no change is lost: https://docs.sqlalchemy.org/en/21/orm/versioning.html
+    # Optimistic locking: https://docs.sqlalchemy.org/en/21/orm/versioning.html
     version: Mapped[int] = mapped_column(server_default="1")
 {%- if cookiecutter.accounts == "yes" %}
     owner_id: Mapped[int] = mapped_column(
@@ -45,7 +45,7 @@ class Note(db.Model):
 
     __table_args__ = (
 {%- endif %}
-        # Not title <> '': to newer MySQL and MariaDB, a title of invisible characters equals ''.
+        # Not title <> '': newer MySQL and MariaDB take a title of invisible characters for ''.
         CheckConstraint("length(title) > 0", name="title_not_empty"),
     )
 
@@ -61,7 +61,7 @@ class Note(db.Model):
 
     @property
     def tag_names(self) -> list[str]:
-        """Return the names in the order of Python: that of e, E and é differs between databases."""
+        """Return the names, sorted by Python: databases sort e, E and é differently."""
         return sorted(tag.name for tag in self.tags)
 
 

@@ -22,9 +22,8 @@ def index() -> str:
         tag = clean_text(request.args.get("tag"))
     except ValueError as error:
         abort(400, str(error))
-    before = request.args.get("before", type=int)
-    newer_id = before and max(0, min(before, MAX_INTEGER))  # the column holds no more
-    notes = queries.list_notes(search, tag, before=newer_id, limit=PER_PAGE + 1)
+    before = request.args.get("before", type=lambda text: max(0, min(int(text), MAX_INTEGER)))
+    notes = queries.list_notes(search, tag, before=before, limit=PER_PAGE + 1)
     return render_template(
         "notes/index.html",
         notes=notes[:PER_PAGE],
@@ -78,6 +77,6 @@ def _save(note: Note, form: NoteForm) -> ResponseReturnValue:
 
 
 def _show_form(form: NoteForm, note: Note | None = None, is_stale: bool = False) -> tuple[str, int]:
-    """Show the form, again if it has errors or if the note has changed since it was opened."""
+    """Show the form: empty, with its errors, or because the note has changed since."""
     page = render_template("notes/form.html", form=form, note=note, is_stale=is_stale)
     return page, 409 if is_stale else 422 if form.errors else 200

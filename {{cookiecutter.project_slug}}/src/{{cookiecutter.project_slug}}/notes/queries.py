@@ -43,7 +43,7 @@ def get_note_or_404(note_id: int) -> Note:
 def list_notes(
     search: str = "", tag: str = "", before: int | None = None, limit: int = 20
 ) -> Sequence[Note]:
-    """Return the newest notes with the text and the tag, older than the one with the id `before`."""
+    """Return the newest notes that contain `search`, have the tag and an id below `before`."""
     notes, newest = visible_notes(), Note.id.desc()
     if before is not None:
         notes = notes.where(Note.id < before)
@@ -51,7 +51,7 @@ def list_notes(
         columns = (Note.title, Note.body)
         notes = notes.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
     if tag:
-        # In this form, the index of note_tag finds the newest notes of the tag and reads no other.
+        # Filtered and sorted by columns of note_tag: its index alone finds the newest notes.
         tag_id = select(Tag.id).where(Tag.name == tag).scalar_subquery()
         notes = notes.join(note_tag).where(note_tag.c.tag_id == tag_id)
         newest = note_tag.c.note_id.desc()
@@ -59,11 +59,11 @@ def list_notes(
 
 
 def save_note(note: Note, *, tag_names: Iterable[str], **values: Any) -> None:
-    """Save a note, or raise StaleDataError if another request has changed it."""
+    """Save the values of the columns, or raise StaleDataError if the note has changed since."""
     note.tags = _get_tags(tag_names)
     for name, value in values.items():
         setattr(note, name, value)
-    flag_modified(note, "title")  # a change of its tags alone is a new version, too
+    flag_modified(note, "title")  # the version rises even if only the tags have changed
     db.session.add(note)
     db.session.commit()
 
@@ -78,16 +78,16 @@ def _get_tags(names: Iterable[str]) -> list[Tag]:
     """Return the tags with these names, and create those that are missing."""
     wanted = sorted(set(names))  # in one order, so that two requests can't deadlock
     known = {tag.name: tag for tag in db.session.scalars(select(Tag).where(Tag.name.in_(wanted)))}
-    tags = [known.get(name) or _create_tag(name) for name in wanted]
-    return list(dict.fromkeys(tags))  # to MySQL, "shop" and "Shop" are the same
+    tags = [known.get(name) or _get_or_create_tag(name) for name in wanted]
+    return list(dict.fromkeys(tags))  # without the same tag twice
 
 
-def _create_tag(name: str) -> Tag:
+def _get_or_create_tag(name: str) -> Tag:
     tag = Tag(name=name)
     try:
         with db.session.begin_nested():
             db.session.add(tag)
-    except IntegrityError:  # another request has created it
-        query = select(Tag).where(Tag.name == name).with_for_update(read=True)  # or MySQL hides it
+    except IntegrityError:  # another request made it, or MySQL takes "Shop" for "shop"
+        query = select(Tag).where(Tag.name == name).with_for_update(read=True)  # sees new rows
         return db.session.scalars(query).one()
     return tag
