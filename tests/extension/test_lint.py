@@ -25,6 +25,7 @@ HARMLESS = """
 op.add_column("note", sa.Column("price", sa.Integer(), nullable=True))
 op.add_column("note", sa.Column("size", sa.Integer(), server_default="0", nullable=False))
 op.create_table("other", sa.Column("id", sa.Integer(), nullable=False))
+op.alter_column("note", "title", comment="as in a list", existing_type=sa.String(200))
 op.execute("UPDATE note SET price = 1 WHERE price IS NULL")
 """
 IN_A_BATCH = """

@@ -56,9 +56,8 @@ def apply(upgrade: ops.UpgradeOps, requests: Requests, context: MigrationContext
 
 
 def _find(upgrade: ops.UpgradeOps, kind: Any, name: str) -> Any:  # noqa: ANN401
-    return next(
-        (it for it in flatten(upgrade) if isinstance(it, kind) and name_of(it) == name), None
-    )
+    found = (it for it in flatten(upgrade) if isinstance(it, kind) and name_of(it) == name)
+    return next(found, None)
 
 
 def _rename_column(drop: Any, add: Any, context: MigrationContext) -> list[ops.MigrateOperation]:  # noqa: ANN401

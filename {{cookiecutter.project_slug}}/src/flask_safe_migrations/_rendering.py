@@ -8,15 +8,14 @@ from alembic.autogenerate.render import render_op
 from alembic.ddl.impl import DefaultImpl
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.operations import ops
-from sqlalchemy import DefaultClause, Interval, TypeDecorator
+from sqlalchemy import DefaultClause, TypeDecorator
 from sqlalchemy.sql.elements import ClauseElement, False_, TextClause, True_
 from sqlalchemy.sql.functions import now
 
 from . import _types
 
 # Alembic would write them as the database at hand spells them.
-PORTABLE_DEFAULTS: dict[type, str]
-PORTABLE_DEFAULTS = {now: "sa.func.now()", True_: "sa.true()", False_: "sa.false()"}
+PORTABLE: dict[type, str] = {now: "sa.func.now()", True_: "sa.true()", False_: "sa.false()"}
 NOW = {"now", "current_timestamp"}
 
 
@@ -118,8 +117,7 @@ class PostgreSQL(LiteralPercent, PostgresqlImpl):
 def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:
     """Write types and defaults that mean the same on every database."""
     if kind == "type":
-        is_decorator = isinstance(item, TypeDecorator) and not isinstance(item, Interval)
-        if is_decorator and _types.is_plain(item):
+        if isinstance(item, TypeDecorator) and _types.is_plain(item):
             item = item.impl_instance  # the schema needs no code of the application
             if type(item).__module__ == "sqlalchemy.sql.sqltypes":
                 return f"sa.{item!r}"
@@ -130,5 +128,5 @@ def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str
     if kind == "server_default" and isinstance(item, DefaultClause):
         if isinstance(item.arg, TextClause) and item.arg.text.strip("()").lower() in NOW:
             return "sa.func.now()"  # how a database writes it, of a table that is dropped
-        return PORTABLE_DEFAULTS.get(type(item.arg), False)
+        return PORTABLE.get(type(item.arg), False)
     return False

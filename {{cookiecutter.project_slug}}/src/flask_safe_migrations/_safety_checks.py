@@ -149,10 +149,8 @@ def _advise_not_null(column: sa.Column[Any]) -> str:
 def _find_default(column: sa.Column[Any]) -> str:
     """Return a server default that fits the column, or nothing if rows can't share one."""
     items: list[Any] = [*column.table.indexes, *column.table.constraints]
-    uniques = [
-        it for it in items if isinstance(it, sa.UniqueConstraint) or getattr(it, "unique", False)
-    ]
-    is_unique = any([*it.columns] == [column] for it in uniques)
+    own = [it for it in items if [*getattr(it, "columns", ())] == [column]]
+    is_unique = any(isinstance(it, sa.UniqueConstraint) or getattr(it, "unique", 0) for it in own)
     if is_unique or column.primary_key or column.foreign_keys:
         return ""
     item = column.type

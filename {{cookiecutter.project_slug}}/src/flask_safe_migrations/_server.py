@@ -115,9 +115,8 @@ def get_reason(error: DBAPIError) -> str:
 
 def get_codes(error: DBAPIError) -> set[str]:
     """Return the codes by which the database and its driver call the error."""
-    orig = error.orig
-    names = [getattr(orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
-    names += getattr(orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
+    names = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
+    names += getattr(error.orig, "args", ())[:1]  # MySQL has one SQLSTATE for many errors
     return {str(name) for name in names if name}
 
 

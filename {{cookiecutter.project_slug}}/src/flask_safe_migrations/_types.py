@@ -5,7 +5,7 @@ import re
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Enum, TypeDecorator
+from sqlalchemy import Boolean, Enum, Interval, TypeDecorator
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultDialect
@@ -43,7 +43,7 @@ def is_plain(item: TypeDecorator[Any]) -> bool:
         except CompileError:
             spellings.add(name)
     is_own = type(item).load_dialect_impl is not TypeDecorator.load_dialect_impl
-    return len(spellings) == 1 and not is_own
+    return len(spellings) == 1 and not is_own and not isinstance(item, Interval)
 
 
 def make_generic(item: Any, dialect: Dialect) -> Any:  # noqa: ANN401
