@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,6 +38,12 @@ from {{ cookiecutter.project_slug }}.database import (
 
 DIALECT = sqlite.dialect()
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+READ_AND_CLOSE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT * FROM letter").fetchall()
+connection.close()
+"""
 WRITE = text("UPDATE alembic_version SET version_num = version_num")
 
 
@@ -167,6 +175,21 @@ def test_only_the_owner_can_read_the_file_of_an_sqlite_database(tmp_path: Path) 
     os.umask(before)
 
     assert (tmp_path / "app.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_connection_to_an_sqlite_file_keeps_the_locks_of_others(tmp_path: Path) -> None:
+    """Without them, another process deletes the write-ahead log, and what is in it, on closing."""
+    path = tmp_path / "app.db"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        connection.exec_driver_sql("CREATE TABLE letter (id INTEGER)")
+        engine.connect().close()
+        subprocess.run([sys.executable, "-c", READ_AND_CLOSE, path], check=True)  # noqa: S603
+        log_is_there = path.with_name("app.db-wal").exists()
+    engine.dispose()
+
+    assert log_is_there
 
 
 def test_a_query_that_waits_too_long_is_given_up(migrated_app: Flask, new_app: NewApp) -> None:

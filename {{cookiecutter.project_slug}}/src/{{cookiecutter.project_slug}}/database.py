@@ -1,11 +1,11 @@
 """The database: the session, the base class of the models, and how the application connects."""
 
 import enum
-import os
 import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app, g, has_request_context, request
@@ -123,9 +123,9 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
 @event.listens_for(Engine, "do_connect")
 def _create_sqlite_file(dialect: Dialect, record: object, args: list[str], options: object) -> None:
     """Create the file of an SQLite database so that only its owner can read it."""
-    if dialect.name == "sqlite" and os.path.isabs(args[0]):
-        with suppress(OSError):
-            os.close(os.open(args[0], os.O_CREAT, 0o600))
+    if dialect.name == "sqlite" and Path(args[0]).is_absolute():
+        with suppress(OSError):  # closing an existing one would end its locks:
+            Path(args[0]).touch(0o600, exist_ok=False)  # https://sqlite.org/howtocorrupt.html
 
 
 def _limit_queries(connection: Connection) -> None:
