@@ -57,7 +57,11 @@ class OwnServer(Server):
             as_user = ["setpriv", f"--reuid={user}", "--clear-groups"]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [*as_user, program, *arguments], cwd="/", stdout=log, stderr=log
+                [*as_user, program, *arguments],
+                cwd="/",
+                env={**os.environ, "TMPDIR": str(self.folder)},  # ours may be closed to that user
+                stdout=log,
+                stderr=log,
             )
 
     def start(self) -> None:

@@ -230,15 +230,12 @@ def test_of_two_editors_the_second_is_told_and_keeps_the_text(
 def test_a_revision_that_is_added_is_applied_by_a_button(
     fresh_project: Project, browsing: Browsing
 ) -> None:
+    fresh_project.flask("db", "revision", "-m", "add price")
+    revision = fresh_project.revisions()[-1].name.split("_")[2]
     with fresh_project.listen() as port:
         get(port, "/healthz")
         page = browsing.open(port, viewport=WINDOW, color_scheme="dark")
         page.goto("/notes")
-        expect(heading(page)).to_have_text("Notes")
-        fresh_project.flask("db", "revision", "-m", "add price")
-        revision = fresh_project.revisions()[-1].name.split("_")[2]
-
-        page.reload()
         expect(heading(page)).to_have_text("Migrations are pending")
         expect(page.get_by_role("listitem")).to_have_text([revision])
         picture(page, "pending")

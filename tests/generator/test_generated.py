@@ -155,6 +155,7 @@ def test_an_account_is_deleted_with_rows_that_refer_to_each_other(
     project = user.project(f"database_uri={new_uri(kind)}", "accounts=yes")
     project.flask("generate", "resource", "cellar", "name:string")
     project.flask("db", "migrate", "-m", "add cellar")
+    project.flask("db", "upgrade")
     project.flask("generate", "resource", "wine", "name:string", "cellar:references")
     project.flask("db", "migrate", "-m", "add wine")
     project.flask("db", "upgrade")

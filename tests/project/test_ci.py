@@ -158,7 +158,8 @@ def test_a_clean_clone_passes_each_command_of_ci(
     clone = clone_of(
         project,
         user,
-        {
+        variables
+        | {
             "DATABASE_URL": on_real_server(variables["DATABASE_URL"], request),
             "SECRET_KEY": re.sub(
                 r"\$\{\{ github\.sha \}\}|\$CI_COMMIT_SHA", commit, variables["SECRET_KEY"]

@@ -307,7 +307,9 @@ def typed(user: User, given: dict[str, str], template: Path) -> Done:
             terminal.expect(r"\r\n +\[")  # the question again
             error = f"Error: {terminal.before}\n"
             terminal.expect_exact("): ")
-            terminal.sendintr()
+            while terminal.isalive():  # a signal before the program waits can be lost
+                terminal.sendintr()
+                terminal.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=5)
             break
     terminal.expect(pexpect.EOF)
     terminal.close()
