@@ -355,15 +355,15 @@ def test_an_environment_of_the_owner_runs_as_it_is_with_a_warning(stock: Site) -
         output = site.flask("upgrade")
         assert os.environ["SEEN"] == "yes"
 
-    assert output.count("does without SafeMigrate") == 1
+    assert output.count("doesn't use SafeMigrate") == 1
     app = site.load()
     with logged() as log, app.app_context():
         for _ in range(2):  # as for a command that runs two of Alembic's
             app.extensions["migrate"].migrate.get_config()
-    assert log.getvalue().count("does without SafeMigrate") == 1
+    assert log.getvalue().count("doesn't use SafeMigrate") == 1
     assert "from flask_safe_migrations import run_environment\nrun_environment()" in output
     path.write_text("from flask_safe_migrations import run_environment\nrun_environment()\n" + own)
-    assert "does without SafeMigrate" not in site.flask("upgrade")
+    assert "doesn't use SafeMigrate" not in site.flask("upgrade")
     site.flask("check")
 
 
@@ -382,4 +382,4 @@ def test_the_warning_is_seen_where_nothing_has_set_up_logging(tmp_path: Path) ->
 
     done = subprocess.run([*flask, "current"], cwd=tmp_path, capture_output=True, text=True)
 
-    assert "does without SafeMigrate" in done.stderr
+    assert "doesn't use SafeMigrate" in done.stderr

@@ -91,7 +91,7 @@ def test_the_first_revision_makes_all_tables(site: Site) -> None:
     assert len(site.revisions()) == 1
     assert re.fullmatch(r"\d{8}_\d{6}_\w+_first\.py", site.revisions()[0].name)
     live(site)
-    assert "No changes: the models and the database agree." in site.flask("migrate")
+    assert "No changes: the database matches the models" in site.flask("migrate")
     assert len(site.revisions()) == 1
 
 
@@ -223,7 +223,7 @@ def test_a_dropped_time_comes_back_with_a_portable_default(
 def test_without_models_nothing_is_written(site: Site) -> None:
     site.new_app(lambda metadata: None)
 
-    assert "The application has no models" in refusal(site)
+    assert "without models, it would drop every table" in refusal(site)
 
 
 @on_postgresql

@@ -775,7 +775,7 @@ def test_a_rename_of_what_isnt_there_is_refused(new_site: Callable[[str], Site],
 
     said = refusal(new_site(url), before, after, "rename=pet.x:b")
 
-    assert "-x rename=pet.x:b matches nothing" in said
+    assert "-x rename=pet.x:b matches no change" in said
     assert "-x rename=table.column:new" in said
 
 

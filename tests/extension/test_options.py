@@ -536,7 +536,7 @@ def test_multidb_is_the_environment_of_flask_migrate(new: Site) -> None:
     with_binds(new)
     new.flask("init", "--multidb")
 
-    assert "does without SafeMigrate" in new.flask("migrate")
+    assert "doesn't use SafeMigrate" in new.flask("migrate")
     new.flask("upgrade")
 
     assert "note" in new.tables()

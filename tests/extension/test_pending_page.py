@@ -66,7 +66,7 @@ def test_a_program_gets_an_error_of_the_application(
 
     assert response.status_code == 503
     (revision,) = (path.stem.split("_")[2] for path in developed.revisions())
-    expected = f"Migrations are pending: {revision}. To apply them, run: flask db upgrade"
+    expected = f"Migrations are pending: {revision}. Run: flask db prepare"
     assert response.json == {"error": expected}
 
 
@@ -130,7 +130,7 @@ def test_a_database_that_is_broken_otherwise_is_explained(
     developed.execute("CREATE TABLE alembic_version (something INTEGER)")
 
     page = client.get("/", headers=BROWSER).text
-    assert "The database could not be asked for its revision." in page
+    assert "The database&#39;s revision can&#39;t be read." in page
 
 
 @on_sqlite

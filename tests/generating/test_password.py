@@ -156,7 +156,7 @@ def test_a_replay_asks_for_the_password_in_env(user: User, mysql: Server) -> Non
 
     assert done.returncode == 0
     assert "Access denied" in done.stdout
-    assert "Correct DATABASE_URL" in done.stdout
+    assert "correct DATABASE_URL" in done.stdout
     assert "DATABASE_URL is set in .env." in done.stdout
 
 

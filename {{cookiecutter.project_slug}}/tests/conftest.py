@@ -30,6 +30,7 @@ Config = dict[str, Any]
 NewApp = Callable[..., Flask]
 pytest_plugins = ["client_fixtures"]
 
+os.environ.pop("FLASK_DEBUG", None)  # the tests run as in production
 env = Env()
 env.read_env(config_module.ENV_FILE, recurse=False)
 DEVELOPMENT_URL = make_url(env.str("DATABASE_URL", "sqlite://"))

@@ -256,4 +256,4 @@ def test_in_development_pending_migrations_are_a_problem(
     answer = new_app(SQLALCHEMY_DATABASE_URI=url).test_client().get("/api/lamps")
 
     assert answer.status_code == 503
-    assert "flask db upgrade" in problem(answer)["detail"]
+    assert "flask db prepare" in problem(answer)["detail"]

@@ -87,7 +87,7 @@ def test_reset_starts_again_in_development_only(
 
     refused = run(args=["reset", "--yes"])
     assert refused.exit_code == 1
-    assert "in development only" in refused.output
+    assert "requires debug mode" in refused.output
 
     monkeypatch.setenv("FLASK_DEBUG", "1")
     assert "Aborted!" in run(args=["reset"], input="n\n").output

@@ -79,13 +79,13 @@ def _fill_first_revision(migration: MigrationContext, script: ops.MigrationScrip
 def _process(migration: MigrationContext, script: ops.MigrationScript) -> list[ops.MigrationScript]:
     """Turn what Alembic has found into revisions that are safe, or refuse."""
     for path in _differences.find_unimported_models():
-        text = "%s has a model that nothing imports. Import it where the application is created."
+        text = "Models in %s are ignored: import this module where the application is created."
         log.warning(text, os.path.relpath(path))
     if not get_state().tables:
         raise CommandError(_safety_checks.NO_MODELS)
     upgrade = script.upgrade_ops
     if upgrade is None or upgrade.is_empty():
-        log.info("No changes: the models and the database agree. (Only imported models count.)")
+        log.info("No changes: the database matches the models (only imported ones are compared).")
         return []
     scripts = [script]
     dialect = migration.dialect

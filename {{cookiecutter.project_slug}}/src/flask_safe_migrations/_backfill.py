@@ -22,7 +22,7 @@ def backfill(name: str, value: str, where: str | None, size: int) -> Iterator[tu
     except _server.DatabaseUnavailable as error:
         raise CommandError(str(error)) from error
     except DBAPIError as error:
-        again = " What was filled before is kept. To continue, run the same command again."
+        again = " Rows that were filled are kept. To continue, run the same command again."
         again *= _server.is_temporary(error)
         raise CommandError(f"{_server.get_reason(error)}.{again}") from error
 
@@ -31,13 +31,12 @@ def _find_column(connection: sa.Connection, name: str) -> sa.Column[Any]:
     path, _, column = name.rpartition(".")
     schema, _, table = path.rpartition(".")
     if not table or not sa.inspect(connection).has_table(table, schema or None):
-        example = 'An example: flask db backfill note.rank "0"'
-        raise CommandError(f"There is no table {path!r}. {example}")
+        raise CommandError(f"There is no table for {name!r}. Write TABLE.COLUMN, as in note.rank.")
     found = sa.Table(table, sa.MetaData(), schema=schema or None, autoload_with=connection)
     if column not in found.c:
-        raise CommandError(f"Table {path} has no column {column}: {', '.join(found.c.keys())}.")
+        raise CommandError(f"No column {column} in {path}. Columns: {', '.join(found.c.keys())}.")
     if not found.primary_key.columns:
-        raise CommandError(f"Table {path} has no primary key, by which batches are made.")
+        raise CommandError(f"Table {path} needs a primary key for batches. Use an UPDATE instead.")
     return found.c[column]
 
 

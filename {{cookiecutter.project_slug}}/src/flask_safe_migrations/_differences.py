@@ -68,18 +68,18 @@ def _explain(error: CommandError, command: str, heads: tuple[str, ...]) -> str |
         return _revisions.describe_heads(known)
     pending = _revisions.find_pending(get_state().directory, heads)
     if is_behind:
-        return f"Revisions are not applied yet: {', '.join(pending)}. Run: flask db upgrade"
+        return f"Revisions are pending: {', '.join(pending)}. Apply them first: flask db upgrade"
     target = str(context.get_context().opts.get("destination_rev"))
     if command == "downgrade" and isinstance(cause, RangeNotAncestorError):
         return f"Nothing was undone: {target} has not been applied to {describe_database()}."
     if not re.search(r"[+-]\d+$", target):
         return None
     if command == "upgrade":
-        return f"Pending revisions: {len(pending)}. To apply all of them, run: flask db upgrade"
+        return f"{target} is out of range. Pending revisions: {len(pending)}. Run: flask db upgrade"
     applied = len([*context.script.iterate_revisions(heads, "base")])
     return (
-        f"Nothing was undone. Applied revisions in {describe_database()}: {applied}. To undo all of"
-        " them, run: flask db downgrade base"
+        f"Nothing was undone: {target} is out of range. Applied revisions in"
+        f" {describe_database()}: {applied}. To undo all: flask db downgrade base"
     )
 
 
@@ -103,7 +103,7 @@ def find_problem() -> str | None:
     if upgrade is None or upgrade.is_empty():
         return None
     return find_edited(upgrade) or (
-        'The models have changed, and no revision says how. Run: flask db migrate -m "what changed",'
+        'The models have changed without a new revision. Run: flask db migrate -m "what changed",'
         " then: flask db upgrade"
     )
 
@@ -114,9 +114,9 @@ def find_edited(upgrade: ops.UpgradeOps) -> str | None:
         column = op.column.name if isinstance(op, ops.AddColumnOp) else ""
         if (column or isinstance(op, ops.CreateTableOp)) and (maker := _find_maker(op, column)):
             return (
-                f"The database doesn't have {op.table_name} {column}, although revision {maker} makes"
-                " it: it was edited after it had been applied. Undo the edit, and run: flask db migrate."
-                " In development, you can apply it again, which deletes all rows: flask db reset"
+                f"The database lacks {_ordering.name_of(op)}, which revision {maker} creates:"
+                " the revision was edited after it was applied. Undo the edit, and run: flask db"
+                " migrate. In development, you can delete all rows and rebuild: flask db reset"
             )
     return None
 

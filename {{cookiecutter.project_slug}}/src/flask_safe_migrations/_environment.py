@@ -32,8 +32,8 @@ LOCK_PAUSE = 1
 MAX_WAIT = 2**31 - 1  # milliseconds, of SQLite
 # https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
 INVALID_INDEX = (
-    "Index %s of table %s is invalid: a CREATE INDEX CONCURRENTLY was interrupted. It slows writes"
-    " and serves no query. Run in psql: DROP INDEX CONCURRENTLY %s; then create it again."
+    "Index %s of table %s is invalid: a CREATE INDEX CONCURRENTLY was interrupted. The index slows"
+    " writes, and no query uses it. In psql, run: DROP INDEX CONCURRENTLY %s; Then create it again."
 )
 
 log = logging.getLogger("alembic.env")
@@ -111,9 +111,9 @@ def connect() -> Iterator[Connection]:
     with engine.connect() as connection:
         if is_pooled(connection):
             raise DatabaseUnavailable(
-                f"{_server.describe_database(state.url)} is reached through a pooler in transaction"
-                " mode, such as PgBouncer, where no lock holds. Set MIGRATION_DATABASE_URL to the"
-                " address of the database server itself."
+                f"The connection to {_server.describe_database(state.url)} uses a pooler in"
+                " transaction mode, such as PgBouncer, which can't keep the migration lock. Set"
+                " MIGRATION_DATABASE_URL to the address of the database server itself."
             )
         for statement in _get_limits(connection.dialect):
             connection.connection.cursor().execute(statement)
@@ -200,7 +200,7 @@ def _run_on_server(connection: Connection, command: str, heads: tuple[str, ...])
                 progress.fail()
                 raise
             progress.retry()
-            log.info("Waiting for a lock, then trying again.")
+            log.info("A lock is not available. Trying again.")
             time.sleep(LOCK_PAUSE)
     progress.finish()
     if connection.dialect.name == "postgresql":
@@ -218,8 +218,8 @@ def _refuse_existing_tables(connection: Connection) -> None:
     tables = [it for it in state.tables if _options.is_included(context.get_context(), it)]
     if existing := [it.key for it in tables if inspector.has_table(it.name, it.schema)]:
         raise CommandError(
-            f"The database {_server.describe_database(state.url)} already has tables of the same"
-            f" names, which no revision of this project has made: {', '.join(existing)}. Nothing"
-            " was changed. Set DATABASE_URL to another database. Or, if the models describe these"
-            " tables, run: flask db stamp head"
+            f"The database {_server.describe_database(state.url)} has no applied revision, but"
+            f" already has tables of the models: {', '.join(existing)}. Nothing was changed. Set"
+            " DATABASE_URL to another database. Or, if these tables match the models, run: flask"
+            " db stamp head"
         )

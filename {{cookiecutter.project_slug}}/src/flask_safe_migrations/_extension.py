@@ -21,8 +21,8 @@ INIT_HOOKS = "imports, format"  # of ruff, where it is installed
 ENVIRONMENT = PACKAGE / "environment"  # runs in place of a stock env.py
 Seed = Callable[[], object]
 FOREIGN_ENVIRONMENT = (
-    "%s does without SafeMigrate: migrations run without its lock, limits and checks. To have them for"
-    " one database, let the file be these two lines:\n"
+    "%s doesn't use SafeMigrate: migrations run without its lock, time limits and checks. To use"
+    " it for one database, replace the file's content with:\n"
     "from flask_safe_migrations import run_environment\nrun_environment()"
 )
 DEFAULTS = {

@@ -29,7 +29,7 @@ from . import _revisions
 from ._state import get_state
 
 UNREADABLE = (
-    "It needs a database to run: only the statements before it were checked. Read the others."
+    "upgrade() can't run without a database. Review all statements after this error yourself:"
 )
 PACKAGE = Path(__file__).parent
 RULES = tomllib.loads((PACKAGE / "rules.toml").read_text(encoding="utf-8"))
@@ -67,12 +67,12 @@ def lint(wanted: Sequence[str] = ()) -> list[str]:
 def _describe(script: Script, found: Iterable[Finding]) -> Iterator[str]:
     allowed = dict(ALLOWED.findall(Path(script.path).read_text(encoding="utf-8")))
     unexplained = [
-        (rule, "It is allowed without a reason.") for rule, why in allowed.items() if not why
+        (rule, "The lint comment has no reason.") for rule, why in allowed.items() if not why
     ]
     for rule, reason in [*unexplained, *(it for it in found if it[0] not in allowed)]:
         yield (
             f"{script.revision}: {rule}\n  {reason}\n"
-            f"  If it is safe here, write in the revision: # lint: allow {rule}: the reason"
+            f"  If it is safe here, add to the revision file: # lint: allow {rule}: REASON"
         )
 
 
@@ -103,8 +103,8 @@ def _run_squawk(texts: Mapping[str, str]) -> list[tuple[str, str, str]]:
     program = beside or shutil.which("squawk")
     if not program:
         raise CommandError(
-            "squawk is missing, which reads the revisions for PostgreSQL. To install it, run: pip"
-            " install squawk-cli"
+            "squawk is not installed. flask db lint needs it for PostgreSQL. To install it, run:"
+            " pip install squawk-cli"
         )
     with TemporaryDirectory() as folder:
         for name, text in texts.items():
@@ -116,8 +116,8 @@ def _run_squawk(texts: Mapping[str, str]) -> list[tuple[str, str, str]]:
     except ValueError as error:
         said = " ".join(done.stderr.split())
         raise CommandError(
-            f"squawk could not read the revisions: {said} An old version may not know all options. To"
-            " install the newest, run: pip install --upgrade squawk-cli"
+            f"squawk could not check the revisions ({said}). Its version may be too old. To update"
+            " it, run: pip install --upgrade squawk-cli"
         ) from error
     return [
         (it["file"], it["rule_name"], f"{it['message']} {it['help'] or ''}".strip())

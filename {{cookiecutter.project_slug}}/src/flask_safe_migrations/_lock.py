@@ -59,7 +59,7 @@ class _SessionLock(NamedTuple):
 
     def find_holder(self, connection: Connection) -> str:
         found = connection.exec_driver_sql(self.holder_query).scalar()
-        return str(found or "it has just ended, or this user may not see it")
+        return str(found or "not visible to this database user, or just ended")
 
 
 class _ClusterLock:
@@ -132,7 +132,7 @@ def migration_lock(connection: Connection, timeout: float) -> Iterator[None]:
         if time.monotonic() > deadline:
             raise MigrationLocked(
                 f"Another process is migrating this database: {lock.find_holder(connection)}."
-                f" Waited {timeout:g} s for it. Try again when it has finished, or end it."
+                f" Waited {timeout:g} s (MIGRATION_WAIT). Try again when it has ended, or stop it."
             )
         # A transaction that stays open meanwhile would block CREATE INDEX CONCURRENTLY in the
         # other process, and would read the revisions as they were before the wait.
@@ -145,8 +145,8 @@ def migration_lock(connection: Connection, timeout: float) -> Iterator[None]:
         is_released = lock.release(connection)
     if not is_released:
         raise MigrationLocked(
-            "The lock was lost before the migration ended, so another process may have migrated, too."
-            " Behind a pooler, set MIGRATION_DATABASE_URL to the address of the server itself."
+            "The migration lock was lost, so another process may have migrated at the same time."
+            " Check: flask db current. With a pooler, set MIGRATION_DATABASE_URL to the server."
         )
 
 

@@ -41,8 +41,8 @@ def _check_rows(connection: Connection, key: ForeignKeyConstraint) -> None:
         raise CommandError(
             f"A row in table {key.table.name} refers to a missing row in {key.referred_table.name}:"
             f" {', '.join(f'{it.name} = {value}' for it, value in zip(columns, row, strict=True))}."
-            f" The foreign key {key.name} is there, for new rows. Delete or correct the others, and"
-            " run the command again."
+            f" The foreign key {key.name} was added, but checks new rows only. Delete or correct"
+            " such rows, and run: flask db upgrade"
         )
 
 

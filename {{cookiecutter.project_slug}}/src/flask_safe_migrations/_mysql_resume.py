@@ -107,10 +107,10 @@ class Progress:
         if self.number <= self.skipped:
             if self.number == self.skipped and self.digest != self.expected:
                 raise CommandError(
-                    "An upgrade was interrupted in the revision after"
-                    f" {self.at or 'the start'}, when {self.skipped} of its statements were done."
-                    " The revision has been edited since. Restore these statements, or finish by"
-                    f" hand and then run: DROP TABLE {TABLE}"
+                    f"The {self.command} from revision {self.at or 'base'} was interrupted after"
+                    f" {self.skipped} statements, and its revision was edited since. Undo the edit,"
+                    f" and run flask db {self.command} again. Or finish it in SQL, with DROP TABLE"
+                    f" {TABLE}, and run: flask db stamp REVISION"
                 )
             return "DO 0", [()] if executemany else ()
         if not self.is_kept:

@@ -14,10 +14,10 @@ from . import _rendering, _revisions
 from ._state import State
 
 OTHER_BINDS = (
-    "No revision was written.\n\nSafeMigrate migrates the default database only. These models have a"
-    " bind key: {tables}.\n  To migrate each database with Flask-Migrate's own environment, without"
-    " the lock and the checks of SafeMigrate, begin the folder of migrations again with: flask db init"
-    " --multidb\n  To leave these models out, pass target_metadata=db.metadata to SafeMigrate."
+    "No revision was written.\n\nSafeMigrate migrates the default database only. These tables have"
+    " a bind key: {tables}.\n  To ignore them, pass target_metadata=db.metadata to SafeMigrate."
+    "\n  To migrate all databases, but without the lock and the checks of SafeMigrate, move the"
+    " migrations folder away, and run: flask db init --multidb"
 )
 
 

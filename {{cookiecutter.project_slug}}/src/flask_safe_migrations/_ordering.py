@@ -167,8 +167,8 @@ def _take(create: ops.CreateTableOp, key: ForeignKeyConstraint) -> ops.CreateFor
     if not key.name:
         raise CommandError(
             f"No revision was written.\n\nThe foreign key of {create.table_name}"
-            f" ({', '.join(key.column_keys)}) has no name, and has to be created after the tables."
-            f'\n  Instead: give it one, as in ForeignKey(…, name="fk_{create.table_name}").'
+            f" ({', '.join(key.column_keys)}) has to be added after the tables, so it needs a name."
+            f'\n  Instead: name it, as in ForeignKey(…, name="fk_{create.table_name}").'
         )
     create.columns = [item for item in create.columns if item is not key]
     return _to_op(key)

@@ -35,7 +35,7 @@ def show_page() -> ResponseReturnValue | None:
             check_database(get_state().url)
         except DatabaseUnavailable as error:
             return _answer(str(error))
-        return _answer("The database could not be asked for its revision.")
+        return _answer("The database's revision can't be read. To see why, run: flask db current")
     except CommandError as error:
         return _answer(str(error), has_button=False)
     return _answer(pending=pending) if pending else None
@@ -45,7 +45,7 @@ def show_page() -> ResponseReturnValue | None:
 def upgrade() -> ResponseReturnValue:
     """Run `flask db prepare`, and go back to the application."""
     if not hmac.compare_digest(request.form.get("token", ""), get_state().form_token):
-        abort(400, "The form is too old, or comes from another site. Load the page again.")
+        abort(400, "The form has expired or is from another site. Reload the page and retry.")
     try:
         prepare()
     except (DatabaseUnavailable, CommandError) as error:
@@ -81,8 +81,8 @@ def _answer(
 ) -> ResponseReturnValue:
     accepted = request.accept_mimetypes
     if accepted["text/html"] <= accepted["application/json"]:  # a browser prefers pages
-        reason = problem or f"Migrations are pending: {', '.join(pending)}."
-        raise ServiceUnavailable(reason + " To apply them, run: flask db upgrade" * has_button)
+        reason = f"Migrations are pending: {', '.join(pending)}. Run: flask db prepare"
+        raise ServiceUnavailable(problem or reason)
     shown = {"problem": problem, "pending": pending, "has_button": has_button}
     template = "flask_safe_migrations/pending.html"
     return render_template(template, token=get_state().form_token, **shown), 503

@@ -84,7 +84,7 @@ def _keep_together(table: ops.ModifyTableOps, upgrade: ops.UpgradeOps) -> None:
         table.ops.remove(op)
         place = 0 if isinstance(op, ops.DropIndexOp) else len(upgrade.ops)
         upgrade.ops.insert(place, ops.ModifyTableOps(table.table_name, [op], schema=table.schema))
-        reason = f"{table.table_name} is partitioned, which allows no other way"
+        reason = f"{table.table_name} is partitioned, so PostgreSQL has to lock it"
         upgrade.ops[:0] = [AllowOp(rule, reason) for rule in PARTITIONED[type(op)].split()]
 
 
@@ -166,7 +166,7 @@ def _replace(op: ops.CreateIndexOp) -> Iterator[ops.MigrateOperation]:
     """Create the index beside the old one, which serves queries until the new one is valid."""
     beside = op.reverse().reverse()
     beside.index_name = conv(f"{op.index_name}_new")
-    yield AllowOp("renaming-object", "no query names an index")
+    yield AllowOp("renaming-object", "queries don't use index names")
     yield from _create(beside)
     yield _drop(op)
     names = f"{_format(beside.index_name)} RENAME TO {_format(op.index_name)}"

@@ -54,14 +54,14 @@ def reset() -> None:
         is_lost = bool(set(heads) - _revisions.known_revisions(state.directory))
         if is_lost and not is_of_this_project(connection, state):
             raise CommandError(
-                f"Nothing was deleted: {_differences.describe_database()} doesn't have the tables of"
-                " this project. If it isn't another's, drop it, and run: flask db prepare"
+                f"Nothing was deleted: {_differences.describe_database()} lacks tables of this"
+                " project. If no other project uses it, drop it, and run: flask db prepare"
             )
     if not is_lost:
         try:
             command.downgrade(configs[0], "base")
         except Exception as error:  # of any kind: revisions are code
-            log.warning("A revision can't be undone, so the tables are dropped: %s", error)
+            log.warning("The downgrade failed, so the project's tables are dropped: %s", error)
     if is_ours:
         with _environment.connect() as connection:
             _drop_tables(connection, state, with_models=is_lost)
@@ -95,8 +95,8 @@ def _drop_tables(connection: Connection, state: State, *, with_models: bool) -> 
             for key in inspector.get_foreign_keys(name, schema):
                 if key["referred_table"] in ours and key["referred_schema"] == schema:
                     raise CommandError(
-                        f"Table {name} refers to {key['referred_table']}, and no revision here makes"
-                        " it. If a lost revision has made it, drop it, and run the command again."
+                        f"No revision makes table {name}, which refers to {key['referred_table']}."
+                        f" If {name} is from a deleted revision, drop it, and run: flask db reset"
                     )
         metadata.reflect(connection, schema, only=sorted(ours))
         tables = [it for it in metadata.tables.values() if it.schema == schema and it.name in ours]

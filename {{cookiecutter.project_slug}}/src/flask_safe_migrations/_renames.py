@@ -40,8 +40,8 @@ def apply(upgrade: ops.UpgradeOps, requests: Requests, context: MigrationContext
         add = _find(upgrade, ops.AddColumnOp if is_column else ops.CreateTableOp, target)
         if not (drop and add):
             raise CommandError(
-                f"No revision was written.\n\n-x rename={name} matches nothing: only the database"
-                " may have the old name, and only the models the new one.\n  For a column, write"
+                f"No revision was written.\n\n-x rename={name} matches no change: the old name must"
+                " be in the database only, the new name in the models only.\n  For a column, write"
                 " -x rename=table.column:new. For a table, write -x rename=table:new."
             )
         others = [op for op in (*flatten(upgrade), *upgrade.ops) if hasattr(op, "table_name")]

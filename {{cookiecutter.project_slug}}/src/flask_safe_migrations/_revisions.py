@@ -90,15 +90,15 @@ def check_files(versions: Path) -> None:
         for name in REVISION.findall(text)[:1]:
             if (other := by_name.setdefault(name, path)) != path:
                 raise CommandError(
-                    f"{other.name} and {path.name} are the same revision {name}. Delete the copy, or"
-                    f' write in it: revision = "{rev_id()}" and down_revision = "{name}"'
+                    f"{other.name} and {path.name} have the same revision ID {name}. Delete the"
+                    f' copy, or set in it: revision = "{rev_id()}" and down_revision = "{name}"'
                 )
     for path, below in parents.items():
         missing = [name for name in below if name not in by_name]
         if missing and len(by_name) == len(parents):  # else a file may state it in another way
             raise CommandError(
-                f"{path.name} follows revision {missing[0]}, which is not in {versions}. Restore its"
-                " file, or let down_revision name the revision that it follows now."
+                f"{path.name} follows revision {missing[0]}, whose file is missing. To restore it,"
+                f" run: git restore {versions}. Or set down_revision to an existing revision."
             )
     heads = set(by_name) - {name for below in parents.values() for name in below}
     command = click.get_current_context(silent=True)
@@ -108,8 +108,8 @@ def check_files(versions: Path) -> None:
 
 def describe_heads(heads: Iterable[str]) -> str:
     return (
-        f"Several revisions are the last one: {', '.join(sorted(heads))}. They come from branches of"
-        ' the code. To join them, run: flask db merge -m "merge" heads'
+        f"There are several heads: {', '.join(sorted(heads))}. They come from branches of the code."
+        ' To merge them, run: flask db merge -m "merge" heads'
     )
 
 

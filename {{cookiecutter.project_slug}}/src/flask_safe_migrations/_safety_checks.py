@@ -19,8 +19,8 @@ from ._rendering import AllowOp
 
 REFUSALS = tomllib.loads((Path(__file__).parent / "refusals.toml").read_text(encoding="utf-8"))
 NO_MODELS = (
-    "The application has no models: the revision would drop every table. A model is known once its"
-    " module is imported, for example in __init__.py."
+    "No revision was written: without models, it would drop every table. Import your models where"
+    " the application is created, for example in __init__.py."
 )
 
 CALL = re.compile(r"\b(?!now\b)\w+\s*\(", re.IGNORECASE)  # of a function that may not be constant
@@ -68,9 +68,9 @@ def _find_reasons(op: Any, dialect: Dialect) -> Iterator[tuple[str, str]]:  # no
     if isinstance(op, ops.RenameTableOp):
         yield "renaming-table/rename", f"requested by -x rename={name_of(op)}:{op.new_table_name}"
     elif isinstance(op, ops.AddColumnOp) and isinstance(op.column.server_default, sa.DefaultClause):
-        yield "adding-field-with-default/", "all rows share the value"
+        yield "adding-field-with-default/", "all rows get the same value"
     elif isinstance(op, ops.DropConstraintOp):
-        yield "ban-drop-constraint/", f"the models no longer have {op.constraint_name} as it was"
+        yield "ban-drop-constraint/", f"the models removed or changed {op.constraint_name}"
     elif isinstance(op, ops.AlterColumnOp):
         name = name_of(op)
         if op.modify_name:
@@ -79,7 +79,7 @@ def _find_reasons(op: Any, dialect: Dialect) -> Iterator[tuple[str, str]]:  # no
             why = "SQLite has one writer" if dialect.name == "sqlite" else "no row is rewritten"
             yield "changing-column-type/change-type", f"each value of {name} fits, and {why}"
         if op.modify_nullable:
-            yield "ban-drop-not-null/", f"the models let {name} be NULL"
+            yield "ban-drop-not-null/", f"{name} is nullable in the models"
 
 
 def _find_dangers(op: Any, dialect: Dialect) -> Iterator[dict[str, Any]]:  # noqa: ANN401
@@ -142,7 +142,7 @@ def _describe(danger: dict[str, Any], op: Any, dialect: Dialect) -> str:  # noqa
 def _advise_not_null(column: sa.Column[Any]) -> str:
     if default := _find_default(column):
         model = f"{column.name}: Mapped[…] = mapped_column(server_default={default})"
-        return f"give existing rows a value in the model, as in {model}.\n  Or in three steps"
+        return f"give the column a server default, as in {model}.\n  Or in three steps"
     return "each row needs a value of its own, so add it in three steps"
 
 

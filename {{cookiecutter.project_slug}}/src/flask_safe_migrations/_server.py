@@ -83,7 +83,7 @@ def check_database(url: URL) -> None:
         if is_there is False:
             said = f"There is no database {place}. To create it, run: flask db prepare"
             raise DatabaseUnavailable(said, missing=True) from error
-        remedy = "Correct DATABASE_URL, or start the database."
+        remedy = "Start the database, or correct DATABASE_URL."
         if url.get_backend_name() == "sqlite" and not folder.is_dir():
             remedy = f"Create its folder, {folder}, or change DATABASE_URL."
         said = f"The database {place} can't be used: {get_reason(error)}. {remedy}"

@@ -73,8 +73,8 @@ class Savepoint:
         broken = self._connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         if broken:
             raise CommandError(
-                f"The revision leaves a row in table {broken[0]} that refers to a missing row in"
-                f" {broken[2]}. It was undone. Let it delete or correct such rows first."
+                f"The revision was undone: it leaves a row in table {broken[0]} that refers to a"
+                f" missing row in {broken[2]}. In the revision, delete or correct such rows first."
             )
         if self._is_open():
             self._connection.exec_driver_sql("RELEASE revision")
@@ -127,9 +127,9 @@ class SQLite(SQLiteImpl):
             if lost and table.name not in self.context_opts["sqlite_copies"]:
                 raise CommandError(
                     f"SQLite changes table {table.name} by copying it, and the copy would lose"
-                    f" {', '.join(sorted(lost))}. Nothing was changed. Write the change with"
-                    " op.execute(…), or pass the whole table as op.batch_alter_table(…, copy_from=…)."
-                    f" Or accept the loss: run flask db upgrade -x copy={table.name}"
+                    f" {', '.join(sorted(lost))}. The revision was not applied. Write the change as"
+                    " op.execute(…), or pass the table as op.batch_alter_table(…, copy_from=…). Or"
+                    f" accept the loss, with: flask db upgrade -x copy={table.name}"
                 )
             restore[:0] = _take_indexes(batch_impl, table, found)
             _keep_checks(batch_impl, table, new)
@@ -150,9 +150,9 @@ class SQLite(SQLiteImpl):
                 self.connection.exec_driver_sql(statement)
         except OperationalError as error:
             raise CommandError(
-                f"Table {new_table_name} can't be changed, because an index, trigger or view that uses"
-                f" it would fail: {error.orig}. Let the revision drop it before the change, and create"
-                f" it again afterwards. The statement was: {error.statement}"
+                f"Table {new_table_name} can't be changed: an index, trigger or view that uses it"
+                f" would fail: {error.orig}. In the revision, drop that index, trigger or view"
+                f" first, and create it again afterwards. The statement was: {error.statement}"
             ) from error
         return None
 

@@ -58,11 +58,12 @@ def prepare() -> None:
 
 @db.command()
 @with_appcontext
+@errors_in_one_line()
 def seed() -> None:
     """Add the rows that a new database starts with."""
     if not (function := get_state().seed):
         raise click.ClickException(
-            "There is nothing to seed. Give a function that adds rows: SafeMigrate(app, db, seed=…)"
+            "No seed function is set. Pass one that adds rows: SafeMigrate(app, db, seed=function)"
         )
     function()
 
@@ -72,7 +73,7 @@ def seed() -> None:
 @with_appcontext
 @errors_in_one_line()
 def lint(revisions: tuple[str, ...]) -> None:
-    """Report what is dangerous in REVISIONS, or in all of them."""
+    """Report dangerous statements in REVISIONS (default: all)."""
     violations = _lint.lint(revisions)
     for violation in violations:
         click.echo(violation, err=True)
@@ -84,14 +85,14 @@ def lint(revisions: tuple[str, ...]) -> None:
 @db.command()
 @click.argument("column")
 @click.argument("expression")
-@click.option("--where", help="The rows in SQL, in place of those where COLUMN is NULL.")
+@click.option("--where", help="SQL condition for the rows, in place of COLUMN IS NULL.")
 @click.option("--batch-size", default=1000, type=click.IntRange(1), show_default=True)
 @with_appcontext
 @errors_in_one_line()
 def backfill(column: str, expression: str, where: str | None, batch_size: int) -> None:
     """Set COLUMN, such as note.rank, to the SQL EXPRESSION in small batches.
 
-    Only rows where it is NULL are changed. It can be stopped, and run again to continue.
+    By default, only rows where COLUMN is NULL change. To continue, run the command again.
     """
     done, started = 0, time.monotonic()
     reported = started
@@ -108,12 +109,12 @@ def backfill(column: str, expression: str, where: str | None, batch_size: int) -
 @with_appcontext
 @errors_in_one_line()
 def reset(yes: bool) -> None:
-    """Undo all revisions, apply them again, and seed: in development only."""
+    """Delete all rows: undo and reapply all revisions, and seed (debug mode only)."""
     place = _server.describe_database(get_state().url)
     if not current_app.debug:
         raise click.ClickException(
-            f"This deletes all rows of this project in {place}. It works in development only: set"
-            " FLASK_DEBUG=1, or run: flask --debug db reset"
+            f"Nothing was deleted. A reset deletes all rows of this project in {place}, so it"
+            " requires debug mode: flask --debug db reset"
         )
     if not yes:
         click.confirm(f"Delete all rows of this project in {place}?", abort=True)

@@ -1,5 +1,5 @@
 # https://alembic.sqlalchemy.org/en/latest/tutorial.html#editing-the-ini-file
-# The database's address is not here: it is DATABASE_URL in the environment.
+# The database URL is not set here: it is in the application's configuration.
 
 [alembic]
 # Files sort in the order in which they were made.
