@@ -65,7 +65,7 @@ def refusal(site: Site, *drops: str) -> str:
     """What was said, given that nothing was written."""
     before = site.revisions()
     said = site.fail("migrate", "-m", "change", *(part for name in drops for part in ("-x", name)))
-    assert "No revision was written." in said or "no models" in said
+    assert "No revision was written." in said
     assert site.revisions() == before
     return said
 
@@ -223,7 +223,7 @@ def test_a_dropped_time_comes_back_with_a_portable_default(
 def test_without_models_nothing_is_written(site: Site) -> None:
     site.new_app(lambda metadata: None)
 
-    assert "without models, it would drop every table" in refusal(site)
+    assert "Without models, it would drop every table" in refusal(site)
 
 
 @on_postgresql

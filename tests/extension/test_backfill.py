@@ -69,12 +69,12 @@ def test_other_rows_can_be_named(ranked: Site) -> None:
 
 def test_what_cannot_be_filled_is_explained(ranked: Site) -> None:
     assert "There is no table for 'rank_'" in ranked.fail("backfill", "rank_", "0")
-    assert 'flask db backfill note.rank "0"' in ranked.fail("backfill", "notes.rank_", "0")
+    assert "as in note.rank" in ranked.fail("backfill", "notes.rank_", "0")
     said = ranked.fail("backfill", "note.rank", "0")
     assert "No column rank in note. Columns: id, title, body, rank_." in said
     assert "nowhere" in ranked.fail("backfill", "note.rank_", "nowhere")
     ranked.execute("CREATE TABLE plain (word INTEGER)")
-    assert "has no primary key" in ranked.fail("backfill", "plain.word", "0")
+    assert "needs a primary key" in ranked.fail("backfill", "plain.word", "0")
 
 
 def with_pairs(metadata: MetaData) -> None:

@@ -75,7 +75,7 @@ def test_the_button_needs_its_token(developed: Site, client: FlaskClient) -> Non
     for data in ({}, {"token": "guessed"}):
         response = client.post(PATH, data=data, headers=BROWSER)
         assert response.status_code == 400
-        assert "comes from another site" in response.text
+        assert "is from another site" in response.text
     assert developed.tables() == set()
     # The token of another run of the application, as of another application.
     page = client.get("/", headers=BROWSER).text

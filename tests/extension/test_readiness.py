@@ -205,7 +205,7 @@ def test_databases_are_created_described_and_dropped(
 
 
 def test_a_database_that_cannot_be_used_is_explained(site: Site, kind: str, nowhere: str) -> None:
-    remedy = "Create its folder, /no/folder" if kind == "sqlite" else "or start the database"
+    remedy = "Create its folder, /no/folder" if kind == "sqlite" else "Start the database"
     with site.app.app_context(), pytest.raises(DatabaseUnavailable, match=remedy) as error:
         check_database(make_url(nowhere))
     assert not error.value.missing

@@ -30,7 +30,7 @@ def test_the_file_of_a_model_that_nothing_imports_is_named(
     said = empty_site.flask("migrate", "-m", "first")
 
     assert said.count("are ignored: import this module") == 1
-    assert "unimported_shop/books/models.py has a model" in said
+    assert "unimported_shop/books/models.py are ignored" in said
 
 
 @on_sqlite

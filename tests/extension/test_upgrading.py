@@ -114,7 +114,7 @@ def test_an_interrupted_revision_that_was_edited_since_is_not_continued(bare_sit
     said = site.fail("upgrade")
 
     assert "The upgrade from revision base was interrupted" in said
-    assert "The revision has been edited since." in said
+    assert "its revision was edited since" in said
     site.edit(path, '"three"', '"two"')
     site.edit(path, "no SQL", "SELECT 1")
     site.flask("upgrade")

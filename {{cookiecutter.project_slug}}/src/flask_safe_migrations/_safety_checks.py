@@ -19,7 +19,7 @@ from ._rendering import AllowOp
 
 REFUSALS = tomllib.loads((Path(__file__).parent / "refusals.toml").read_text(encoding="utf-8"))
 NO_MODELS = (
-    "No revision was written: without models, it would drop every table. Import your models where"
+    "No revision was written. Without models, it would drop every table. Import your models where"
     " the application is created, for example in __init__.py."
 )
 
