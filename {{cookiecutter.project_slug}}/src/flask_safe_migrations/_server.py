@@ -110,7 +110,7 @@ def drop_database(url: URL) -> None:
 def get_reason(error: DBAPIError) -> str:
     """Return what the database or its driver said, on one line."""
     said = error.orig.args[-1] if error.orig and error.orig.args else error
-    return " ".join(str(said).split()).rstrip(".")
+    return " ".join(str(said).split()).rstrip(".?")
 
 
 def get_codes(error: DBAPIError) -> set[str]:
