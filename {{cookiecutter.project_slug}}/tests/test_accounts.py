@@ -187,6 +187,16 @@ def test_no_answer_shows_who_has_an_account(
     assert {message["To"] for message in outbox} <= {ANN, "eve@example.com"}
 
 
+def test_the_cookie_does_not_show_who_has_an_account(
+    app: Flask, outbox: list[EmailMessage]
+) -> None:
+    for email in (ANN, BEN):
+        browser = app.test_client()
+        register(browser, email)
+        with browser.session_transaction() as session:
+            assert "registered" in session
+
+
 def test_a_second_registration_is_answered_by_a_message_only(
     app: Flask, visitor: FlaskClient, outbox: list[EmailMessage]
 ) -> None:
@@ -566,6 +576,28 @@ def test_critical_changes_ask_for_the_password_again(client: FlaskClient) -> Non
         assert "Confirm that it is you" not in client.get(back.location).text
 
 
+def test_what_finishes_a_change_asks_for_the_password_again(client: FlaskClient) -> None:
+    """Another session may have begun it."""
+    with client.session_transaction() as session:
+        session["fs_paa"] -= 61 * 60
+
+    for path in ("tf-setup/token", "wan-register/token"):
+        answer = post(client, f"/accounts/{path}", on="/accounts", code="1")
+        assert answer.request.path == "/accounts/verify"
+
+
+def test_a_session_holds_no_step_of_another_log_in(client: FlaskClient) -> None:
+    with client.session_transaction() as session:
+        session["tf_user_id"] = "of another account"
+    client.get("/accounts")
+    with client.session_transaction() as session:
+        assert "tf_user_id" not in session
+        session["_user_id"] = "ended"
+    client.get("/accounts")
+    with client.session_transaction() as session:
+        assert "fs_paa" not in session
+
+
 def test_sessions_are_listed_and_ended(app: Flask, client: FlaskClient) -> None:
     other, third = log_in(app, ANN), log_in(app, ANN)
     page = client.get("/accounts/sessions").text
@@ -807,6 +839,17 @@ def test_passkeys_are_listed_and_deleted(app: Flask, client: FlaskClient) -> Non
     assert "phone, instead" not in client.get("/accounts/wan-register").text
 
 
+def test_a_reset_deletes_passkeys_that_replace_the_password(
+    app: Flask, visitor: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    test_a_passkey_is_found_with_its_account(app)
+
+    submit(visitor, request_reset(visitor, outbox), password=NEW, password_confirm=NEW)
+
+    with app.app_context():
+        assert db.session.scalar(select(Passkey)) is None
+
+
 def attempt(client: FlaskClient, times: int, page: str = "login", **values: str) -> list[int]:
     """Send a form several times, and return the status codes."""
     fields = Form(client.get(f"/accounts/{page}").text).fields | values
@@ -818,6 +861,7 @@ def test_guesses_are_limited_whether_the_account_exists_or_not(
     limited: FlaskClient, email: str
 ) -> None:
     assert attempt(limited, 3, email=email, password="wrong password") == [200, 200, 429]
+    assert type_password(limited, " " * 320 + email, PASSWORD).status_code == 429
     refused = type_password(limited, email.upper(), PASSWORD)
     assert refused.status_code == 429
     assert "Too many attempts" in refused.text

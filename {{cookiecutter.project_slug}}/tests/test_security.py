@@ -40,8 +40,9 @@ def test_proxies_are_believed_only_where_they_are_configured(
     )
 
 
-@pytest.mark.parametrize(("prefix", "status"), [("/shop", 200), ("//evil", 400), ("/\\evil", 400)])
-def test_a_prefix_is_a_path(new_app: NewApp, prefix: str, status: int) -> None:
+@pytest.mark.parametrize("prefix", ["/shop", "//evil", "/\\evil", ".evil.com", "@evil", ":1@evil"])
+def test_a_prefix_is_a_path(new_app: NewApp, prefix: str) -> None:
+    status = 200 if prefix == "/shop" else 400
     app = new_app(PROXIES=1)
     app.add_url_rule("/link", view_func=lambda: url_for("static", filename="icon.svg"))
 

@@ -43,7 +43,7 @@ class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> object:
-        # Instead of CSRF tokens: browsers don't send this type to another site unasked.
+        # Other sites can't make a browser send this type unasked.
         if req.mimetype != "application/json":
             abort(415, "Send JSON, with the header Content-Type: application/json.")
         try:

@@ -31,9 +31,9 @@ def _check_request() -> None:
     # Werkzeug silently cuts a chunked body at MAX_CONTENT_LENGTH: refuse one that reaches it.
     if request.content_length is None and len(request.get_data()) == request.max_content_length:
         abort(413)
-    # A part of a form without a name, or a prefix that makes links lead to another host.
-    if None in request.form or request.script_root.startswith(("//", "/\\")):
-        raise SecurityError
+    root = request.script_root  # "/x" or nothing: others would make links lead to another host
+    if None in request.form or root[:1] not in ("", "/") or root[1:2] in ("/", "\\"):
+        raise SecurityError  # a part of the form may lack a name
 
 
 def _add_headers(response: Response) -> Response:

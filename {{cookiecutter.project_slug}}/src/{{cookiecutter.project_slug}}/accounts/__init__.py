@@ -1,6 +1,7 @@
 """Accounts: people register, log in and manage their account, by Flask-Security."""
 
 import logging
+import secrets
 from urllib.parse import urlsplit
 
 from flask import (
@@ -23,11 +24,13 @@ from flask_security import (
     change_email_confirmed,
     current_user,
     hash_password,
+    password_reset,
     reset_password_instructions_sent,
     user_confirmed,
     user_registered,
 )
 from flask_security.recoverable import generate_reset_link
+from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
 from ..database import db
@@ -37,11 +40,17 @@ from .datastore import Datastore, PasswordUtil, release_transaction
 from .mail import MailUtil
 from .models import Account, Passkey, Role
 from .second_factors import PasskeyUtil, RecoveryCodesUtil, Totp
-from .settings import MAX_PASSWORD_LENGTH, get_settings
+from .settings import FRESHNESS, MAX_PASSWORD_LENGTH, get_settings
 
 log = logging.getLogger(__name__)
 # They send a message if there is an account, which takes longer; hashing hides it.
 TAKE_TIME = ("security.change_email", "security.send_confirmation")
+# They finish what another session may have begun, so Flask-Security's check at its start isn't enough.
+NEED_FRESHNESS = (
+    "security.two_factor_setup_validate",
+    "security.two_factor_token_validation",
+    "security.wan_register_response",
+)
 
 
 def init_app(app: Flask) -> None:
@@ -60,8 +69,10 @@ def init_app(app: Flask) -> None:
         webauthn_util_cls=PasskeyUtil,
     )
     security.principal.skip_static = True  # static files need no query
+    security.want_json(lambda request: False)  # it says more than the pages
     sessions.init_app(app, security.login_manager)
     events.init_app(app)
+    password_reset.connect(_delete_passkeys, app)
     user_registered.connect(_remember_registration, app)
     user_confirmed.connect(_check_registration, app)
     change_email_confirmed.connect(_finish_new_address, app)
@@ -82,6 +93,12 @@ def require_login(app: Flask, blueprint: Blueprint) -> None:
     @app.before_request
     def protect() -> ResponseReturnValue | None:
         return check_login() if blueprint.name in request.blueprints else None
+
+
+def _delete_passkeys(app: Flask, user: Account, **extra: object) -> None:
+    """Delete the passkeys that replace a password that was reset: somebody else may have added them."""
+    passkeys = delete(Passkey).where(Passkey.account_id == user.id, Passkey.usage == "first")
+    db.session.execute(passkeys)
 
 
 def _remember_registration(app: Flask, user: Account, **extra: object) -> None:
@@ -117,6 +134,11 @@ def _require_session() -> None:
     """Send visitors to the log-in page."""
 
 
+@auth_required("session", within=lambda: FRESHNESS)
+def _require_fresh_session() -> None:
+    """Ask for the password again, unless it was typed a short while ago."""
+
+
 def _check_form() -> ResponseReturnValue | None:
     """Refuse what can't be read on the pages of accounts, and passwords too long to hash."""
     if request.blueprint not in ("accounts", "security", "tokens"):
@@ -139,8 +161,14 @@ def _check_form() -> ResponseReturnValue | None:
     is_for_code = request.endpoint == "security.two_factor_token_validation"
     if is_for_code and current_user.is_authenticated and not has_new_key:
         return redirect(url_for("security.two_factor_setup"))  # the view would log out
-    if request.endpoint in TAKE_TIME and request.method == "POST":
-        _take_time()
+    if request.method == "POST":
+        if request.endpoint in TAKE_TIME:
+            _take_time()
+        if request.endpoint == "security.register":  # whether there is an account already or not
+            session["registered"] = secrets.token_hex(16)
+        if request.endpoint in NEED_FRESHNESS and current_user.is_authenticated:
+            response: ResponseReturnValue | None = _require_fresh_session()
+            return response
     # The owner of the new address may be somebody else, who must not give it to this account.
     return _require_session() if request.endpoint == "security.change_email_confirm" else None
 

@@ -13,6 +13,7 @@ from ..database import db
 ROLES = ("administrator",)
 # Of 4: more than 10^8 guesses. https://github.com/dwolfhub/zxcvbn-python
 MIN_SCORE = 3
+MAX_CHECKED = 24  # characters: for many letters that can stand for others, more would take seconds
 
 
 class Datastore(SQLAlchemyUserDatastore):
@@ -62,7 +63,7 @@ class PasswordUtil(flask_security.PasswordUtil):
         account = kwargs.get("user")
         email = str(account.email if account else kwargs.get("email"))
         known = [email, email.partition("@")[0], current_app.config["PROJECT_NAME"]]
-        if not messages and zxcvbn(normal[:72], known)["score"] < MIN_SCORE:
+        if not messages and zxcvbn(normal[:MAX_CHECKED], known)["score"] < MIN_SCORE:
             messages = ["This password is too common. Add words that have nothing to do with it."]
         return messages, normal
 

@@ -1,5 +1,6 @@
 """Limits on attempts to log in, and on messages that are sent to others."""
 
+import hashlib
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from typing import cast
@@ -71,11 +72,11 @@ def get_network() -> str:
 
 
 def get_account() -> str:
-    """Return the account that a request is for, whether it exists or not."""
+    """Return a hash of the account that a request is for, whether it exists or not."""
     if request.endpoint in BY_ADDRESS:
-        email: str | None = uia_email_mapper(request.form.get("email", "")[:320])
+        email: str | None = uia_email_mapper(request.form.get("email", ""))
     elif current_user.is_authenticated:
         email = current_user.email
     else:
         email = session.get("tf_user_id")
-    return email or get_network()
+    return hashlib.sha256(email.encode()).hexdigest() if email else get_network()

@@ -41,8 +41,10 @@ def load_account(key: str) -> Account | None:
         g.database_failed = True
         raise
     if account is None:
-        session.pop("is_logged_in", None)
+        for name in ("is_logged_in", "fs_paa", "fs_gexp"):
+            session.pop(name, None)
         return None
+    session.pop("tf_user_id", None)  # of another account, which is asked for its second factor
     session["is_logged_in"] = True  # this renews the cookie, which lasts for IDLE_TIME
     g.session_key = key
     # As Flask-Security's own loader does, for `auth_required`.

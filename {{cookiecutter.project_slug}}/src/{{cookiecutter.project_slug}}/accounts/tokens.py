@@ -15,7 +15,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from wtforms import StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
-from ..database import db
+from ..database import MAX_INTEGER, db
 from .events import notify
 from .models import Account
 from .settings import FRESHNESS
@@ -76,15 +76,16 @@ def index() -> str:
     return render_template("accounts/tokens.html", form=form, new=new, tokens=tokens)
 
 
-@blueprint.post("/<int:token_id>/revoke")
+@blueprint.post(f"/<int(max={MAX_INTEGER}):token_id>/revoke")
 @auth_required("session")
 def revoke(token_id: int) -> ResponseReturnValue:
     """Revoke a token of the account, if it exists."""
-    query = delete(Token).where(Token.account_id == current_user.id, Token.id == token_id)
-    db.session.execute(query)
-    db.session.commit()
-    notify(current_user, "A token was revoked.")
-    flash("The token was revoked.")
+    query = select(Token).where(Token.account_id == current_user.id, Token.id == token_id)
+    if token := db.session.scalar(query):
+        db.session.delete(token)
+        db.session.commit()
+        notify(current_user, "A token was revoked.")
+        flash("The token was revoked.")
     return redirect(url_for(".index"))
 
 
