@@ -354,6 +354,14 @@ CHANGES: dict[str, tuple[Models, Models, tuple[str, ...]]] = {
         tables(owner=lambda: [], pet=lambda: []),
         ("drop=pet.o",),
     ),
+    "what a foreign key does when its row is deleted": (
+        tables(owner=lambda: [], pet=lambda: [Column("o", ForeignKey("owner.id"))]),
+        tables(
+            owner=lambda: [],
+            pet=lambda: [Column("o", ForeignKey("owner.id", ondelete="CASCADE"))],
+        ),
+        (),
+    ),
     "an index that a foreign key needs": (
         tables(
             owner=lambda: [],

@@ -113,16 +113,15 @@ def _process(migration: MigrationContext, script: ops.MigrationScript) -> list[o
 
 def _drop_indexes_of_keys(upgrade: ops.UpgradeOps, connection: Connection) -> None:
     """Drop with a foreign key the index that MySQL has made for it, and would keep."""
-    inspector = inspect(connection)
+    inspector: Any = inspect(connection)
     for table in [op for op in upgrade.ops if isinstance(op, ops.ModifyTableOps)]:
-        keys: list[Any] = [*filter(_ordering.is_foreign_key_drop, table.ops)]
-        names = {key.constraint_name for key in keys}
+        inner: list[Any] = table.ops
+        names = {op.constraint_name for op in inner if _ordering.is_foreign_key_drop(op)}
+        kept = [op.local_cols for op in inner if isinstance(op, ops.CreateForeignKeyOp)]
         for index in inspector.get_indexes(table.table_name, table.schema) if names else []:
-            if index["name"] in names:
-                columns: Any = index["column_names"]
-                made = ops.CreateIndexOp(
-                    index["name"], table.table_name, columns, schema=table.schema
-                )
+            name, columns = index["name"], index["column_names"]
+            if name in names and columns not in kept:
+                made = ops.CreateIndexOp(name, table.table_name, columns, schema=table.schema)
                 table.ops.append(made.reverse())
 
 
