@@ -113,7 +113,7 @@ def test_a_path_breaks_no_line(new_app: NewApp, capsys: Captured) -> None:
 
 def test_secrets_are_redacted(new_app: NewApp, capsys: Captured) -> None:
     url = make_url("postgresql+psycopg://user@127.0.0.1:9/nothing").set(password='"secret" word')
-    new_app(SECRET_KEY="long enough", MIGRATION_DATABASE_URL=url, MAIL_PASSWORD="also enough")
+    new_app(SECRET_KEY="long enough", MIGRATION_DATABASE_URL=url, SMTP_PASSWORD="also enough")
 
     logging.warning("long enough, also enough, %s and %s", '"secret" word', "mysql://a:b@c/d")
     logging.warning(url.render_as_string(hide_password=False))

@@ -5,11 +5,11 @@ import logging
 import re
 import time
 import uuid
-from typing import Any, TextIO, cast
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from flask import Flask, Response, current_app, g, has_request_context, request
-from flask.logging import wsgi_errors_stream
+from flask.logging import default_handler
 from flask_sqlalchemy.record_queries import get_recorded_queries
 from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
@@ -59,13 +59,11 @@ def init_app(app: Flask) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S%z",
     )
     as_json.secrets = _get_secrets(app)
-    handler = logging.StreamHandler(cast(TextIO, wsgi_errors_stream))
-    handler.name = __name__
-    handler.addFilter(_filter_record)
-    handler.setFormatter(logging.Formatter("%(levelname)-7s %(message)s") if app.debug else as_json)
-    root = logging.getLogger()
-    root.handlers = [other for other in root.handlers if other.name != handler.name] + [handler]
-    root.setLevel(app.config["LOG_LEVEL"])
+    as_text = logging.Formatter("%(levelname)-7s %(message)s")
+    default_handler.setFormatter(as_text if app.debug else as_json)
+    default_handler.addFilter(_filter_record)
+    logging.getLogger().addHandler(default_handler)
+    logging.getLogger().setLevel(app.config["LOG_LEVEL"])
     app.before_request(_begin_request)
     app.after_request(_log_request)
 
