@@ -56,7 +56,7 @@ def test_a_pooler_that_shares_sessions_is_refused(site_behind: Callable[[str], S
 
     for command in ("upgrade", "prepare", "current"):
         said = site.fail(command)
-        assert "through a pooler in transaction mode" in said
+        assert "uses a pooler in transaction mode" in said
         assert "Set MIGRATION_DATABASE_URL" in said
 
 
