@@ -279,8 +279,8 @@ def test_what_is_said_after_the_parent_is_no_parent(site: Site) -> None:
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("-1", "is out of range. Applied revisions in"),
-        ("-5", "is out of range. Applied revisions in"),
+        ("-1", "Nothing was undone: -1 is out of range. Applied revisions in"),
+        ("-5", "Nothing was undone: -5 is out of range. Applied revisions in"),
         ("head", "Nothing was undone: head has not been applied"),
     ],
 )

@@ -73,7 +73,10 @@ def test_jinja_is_rare_in_python_and_has_lines_of_its_own() -> None:
     ("words", "files"),
     [
         (FORMER_NAMES, ["*.py", "*.toml", "*.html"]),
-        (FORMER_WORDS, ["*.py", "*.md", "*.html", "*.txt", "*.toml", "*.json", "*.yml"]),
+        (
+            FORMER_WORDS,
+            ["Dockerfile", "*.py", "*.md", "*.html", "*.txt", "*.toml", "*.json", "*.yml"],
+        ),
     ],
     ids=["names", "words"],
 )

@@ -78,7 +78,8 @@ class Api(flask_smorest.Api):
     def init_app(self, app: Flask, **options: Any) -> None:
         """Serve openapi.json and the documentation page."""
         self.app = app
-        app.extensions["api"] = app.jinja_env.globals["rest_api"] = self  # templates/rapidoc.html
+        app.extensions["api"] = self
+        app.jinja_env.globals["rest_api"] = self  # for templates/rapidoc.html
         app.config.from_mapping(
             API_TITLE=app.config["PROJECT_NAME"],
             API_VERSION="1",

@@ -93,7 +93,8 @@ def load_config() -> SimpleNamespace:
             "These settings are missing or can't be used. Set them in the environment, or in"
             f" {ENV_FILE}; .env.example describes them.{faults}"
         ) from None
-    return SimpleNamespace(**env.dump(), SQLALCHEMY_DATABASE_URI=env.dump()["DATABASE_URL"])
+    config = env.dump()
+    return SimpleNamespace(**config, SQLALCHEMY_DATABASE_URI=config["DATABASE_URL"])
 
 
 def _check_secret_key(key: str) -> None:
