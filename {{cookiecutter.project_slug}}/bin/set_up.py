@@ -321,8 +321,9 @@ def step(name: str, console: TextIO | None = None) -> Iterator[None]:
         while not over.wait(0.1):
             print(f"\r{format_line('.')}", end="", file=console, flush=True)
 
-    display = threading.Thread(target=show_progress, daemon=True)
-    if console.isatty():
+    # Where it isn't needed, none is made: an interrupt during its finalizer would be lost.
+    display = threading.Thread(target=show_progress, daemon=True) if console.isatty() else None
+    if display:
         display.start()
     done, mark = get_marks(console)
     try:
@@ -330,7 +331,7 @@ def step(name: str, console: TextIO | None = None) -> Iterator[None]:
         mark = done
     finally:
         over.set()
-        if display.ident:
+        if display:
             display.join()
             print("\r", end="", file=console)
         print(format_line(mark), file=console, flush=True)
