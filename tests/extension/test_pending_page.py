@@ -72,16 +72,29 @@ def test_a_program_gets_an_error_of_the_application(
 
 @on_sqlite
 def test_the_button_needs_its_token(developed: Site, client: FlaskClient) -> None:
-    for data in ({}, {"token": "guessed"}):
+    for data in ({}, {"token": "guessed"}, {"token": "gu\xe9ssed"}):
         response = client.post(PATH, data=data, headers=BROWSER)
         assert response.status_code == 400
         assert "is from another site" in response.text
     assert developed.tables() == set()
-    # The token of another run of the application, as of another application.
+    page = client.get("/", headers=BROWSER).text
+    for key in ("that of another application", None, None):  # without one, each run has its own
+        add_views(developed.new_app(DEBUG=True, SECRET_KEY=key))
+        other = developed.app.test_client()
+        assert other.post(PATH, data=fields(page), headers=BROWSER).status_code == 400
+        page = other.get("/", headers=BROWSER).text
+
+
+@on_sqlite
+def test_the_token_survives_a_restart_by_the_reloader(
+    developed: Site, client: FlaskClient
+) -> None:
     page = client.get("/", headers=BROWSER).text
     add_views(developed.new_app(DEBUG=True))
-    other = developed.app.test_client()
-    assert other.post(PATH, data=fields(page), headers=BROWSER).status_code == 400
+    restarted = developed.app.test_client()
+
+    assert restarted.post(PATH, data=fields(page), headers=BROWSER).status_code == 302
+    assert restarted.get("/", headers=BROWSER).text == "answer"
 
 
 @on_sqlite

@@ -64,8 +64,7 @@ class SafeMigrate(Migrate):
 
     def init_app(self, app: Flask, *args: Any, seed: Seed | None = None, **kwargs: Any) -> None:  # noqa: ANN401
         """Add the commands, the settings and, in debug mode, the page about pending migrations."""
-        for name, value in DEFAULTS.items():
-            app.config.setdefault(name, value)
+        app.config.update({**DEFAULTS, **app.config})
         super().init_app(app, *args, **kwargs)
         app.extensions["safe_migrations"] = State(self, seed or self.seed)
         if app.debug:

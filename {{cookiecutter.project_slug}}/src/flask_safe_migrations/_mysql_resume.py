@@ -129,5 +129,4 @@ class Progress:
 def _is_change(statement: str) -> bool:
     changes = CHANGES_SCHEMA.match(statement) or CHANGES_ROWS.match(statement)
     version_table = get_state().version_table.get("version_table", "alembic_version")
-    our_own = rf"\b({re.escape(version_table)}|{TABLE})\b"
-    return bool(changes) and not re.search(our_own, statement)
+    return bool(changes) and not re.search(rf"\b({re.escape(version_table)}|{TABLE})\b", statement)

@@ -44,7 +44,8 @@ def show_page() -> ResponseReturnValue | None:
 @blueprint.post("/")
 def upgrade() -> ResponseReturnValue:
     """Run `flask db prepare`, and go back to the application."""
-    if not hmac.compare_digest(request.form.get("token", ""), get_state().form_token):
+    token = request.form.get("token", "").encode()
+    if not hmac.compare_digest(token, get_state().form_token.encode()):
         abort(400, "The form has expired or is from another site. Reload the page and retry.")
     try:
         prepare()
@@ -83,6 +84,5 @@ def _answer(
     if accepted["text/html"] <= accepted["application/json"]:  # a browser prefers pages
         reason = f"Migrations are pending: {', '.join(pending)}. Run: flask db prepare"
         raise ServiceUnavailable(problem or reason)
-    shown = {"problem": problem, "pending": pending, "has_button": has_button}
-    template = "flask_safe_migrations/pending.html"
-    return render_template(template, token=get_state().form_token, **shown), 503
+    it = {"problem": problem, "pending": pending, "has_button": has_button, "state": get_state()}
+    return render_template("flask_safe_migrations/pending.html", **it), 503

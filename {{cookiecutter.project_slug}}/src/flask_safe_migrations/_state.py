@@ -1,5 +1,6 @@
 """Holds what the extension knows of each application."""
 
+import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,7 @@ from sqlalchemy import URL, Engine, MetaData, Table, make_url
 class State:
     migrate: Migrate
     seed: Callable[[], object] | None
-    # The form of the page about pending migrations sends it back: no other site knows it.
-    form_token: str = field(default_factory=secrets.token_urlsafe)
+    form_key: str = field(default_factory=secrets.token_urlsafe)  # where SECRET_KEY is missing
     # One thread that a database may hold up, while the health check answers.
     readiness: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
     has_warned: bool = False  # of an env.py that does without the extension
@@ -56,15 +56,18 @@ class State:
 
     @property
     def engine(self) -> Engine:
-        db: Any = self.migrate.db
-        engine: Engine = db.engine
-        return engine
+        return self.migrate.db.engine  # type: ignore[union-attr]
 
     @property
     def url(self) -> URL:
         """The address of the database that is migrated."""
-        direct = current_app.config["MIGRATION_DATABASE_URL"]
-        return make_url(direct) if direct else self.engine.url
+        return make_url(current_app.config["MIGRATION_DATABASE_URL"] or self.engine.url)
+
+    @property
+    def form_token(self) -> str:
+        """What only our page about pending migrations sends, also after the reloader's restart."""
+        key = str(current_app.secret_key or self.form_key).encode()
+        return hmac.digest(key, b"pending migrations", "sha256").hex()
 
 
 def get_state() -> State:
