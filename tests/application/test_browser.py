@@ -246,7 +246,7 @@ def test_a_revision_that_is_added_is_applied_by_a_button(
         expect(heading(page)).to_have_text("Migrations are pending")
         expect(page.get_by_role("listitem")).to_have_text([revision])
         picture(page, "pending")
-        fresh_project.write("src/my_app/new.py", "")
+        (fresh_project.path / "src/my_app/seeds.py").touch()
         wait_until(lambda: path.read_text().count("Debugger is active") == 3)
         page.get_by_role("button").click()
         expect(heading(page)).to_have_text("My App")

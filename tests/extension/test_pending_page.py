@@ -86,9 +86,7 @@ def test_the_button_needs_its_token(developed: Site, client: FlaskClient) -> Non
 
 
 @on_sqlite
-def test_the_token_survives_a_restart_by_the_reloader(
-    developed: Site, client: FlaskClient
-) -> None:
+def test_the_token_survives_a_restart_by_the_reloader(developed: Site, client: FlaskClient) -> None:
     page = client.get("/", headers=BROWSER).text
     add_views(developed.new_app(DEBUG=True))
     restarted = developed.app.test_client()
