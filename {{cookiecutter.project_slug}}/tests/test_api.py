@@ -27,7 +27,7 @@ blueprint = ApiBlueprint("lamps", __name__, url_prefix="/api/lamps")
 
 
 class LampSchema(Schema):
-    name = text_field(NOT_BLANK, 20, "One line, with a letter.", required=True)
+    name = text_field(NOT_BLANK, 20, "One line, not blank.", required=True)
 
 
 class QuerySchema(Schema):

@@ -92,7 +92,7 @@ LINE = Type(
     "StringField",
     ("Length(max=MAX_{upper}_LENGTH)",),
     "clean_text",
-    'text_field(NOT_BLANK, MAX_{upper}_LENGTH, "One line, with a letter.", {options})',
+    'text_field(NOT_BLANK, MAX_{upper}_LENGTH, "One line, not blank.", {options})',
     'f"{title} {{n}}"',
     bad_texts=(
         ('"x" * (MAX_{upper}_LENGTH + 1)', "longer than"),

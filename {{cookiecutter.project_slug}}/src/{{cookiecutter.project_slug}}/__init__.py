@@ -31,7 +31,7 @@ def create_app(test_config: object | None = None) -> Flask:
     logs.init_app(app)
     security.init_app(app)
     database.init_app(app)
-    database.migrate.init_app(app, database.db, seed=seed)
+    database.migrate.init_app(app, database.db, seed=seed)  # seeds.py imports database.py
     app.register_blueprint(health.blueprint)
 {%- if "pages" in cookiecutter.interface %}
 
@@ -48,5 +48,5 @@ def create_app(test_config: object | None = None) -> Flask:
     app.extensions["api"].register_blueprint(notes_api)
 {%- endif %}
 
-    errors.init_app(app)
+    errors.init_app(app)  # last, because Flask-Smorest registers error handlers of its own
     return app

@@ -20,7 +20,7 @@ from .security import CONTENT_POLICY
 from .text import clean_lines
 
 PROBLEM_JSON = "application/problem+json"
-# What clean_text accepts, as patterns. The \s of Python and JavaScript differ in \x85 and \ufeff.
+# clean_text's rules for openapi.json. \s has \x85 only in Python, and \ufeff only in JavaScript.
 ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 MULTILINE = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
 NOT_BLANK = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
@@ -43,12 +43,12 @@ class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> object:
-        # Other sites can't make a browser send this type unasked.
+        # Another site can't send this type without a CORS preflight, so no CSRF token is needed.
         if req.mimetype != "application/json":
             abort(415, "Send JSON, with the header Content-Type: application/json.")
         try:
             value = json.loads(req.get_data().decode())
-            # Refuse NaN and half a surrogate pair: https://www.rfc-editor.org/rfc/rfc7493
+            # Refuse NaN and lone surrogates: https://www.rfc-editor.org/rfc/rfc7493
             json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
             return value
         except (RecursionError, ValueError) as error:
@@ -73,7 +73,7 @@ class Api(flask_smorest.Api):
     """The API: its description, its documentation page, and what all its blueprints share."""
 
     ERROR_SCHEMA = ProblemSchema
-    DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON  # of errors; ApiBlueprint.response has its own
+    DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON  # the only setting for errors
 
     def init_app(self, app: Flask, **options: Any) -> None:
         """Serve openapi.json and the documentation page."""
@@ -92,10 +92,10 @@ class Api(flask_smorest.Api):
             OPENAPI_VERSION="3.1.0",
             OPENAPI_URL_PREFIX="/api",
             OPENAPI_RAPIDOC_PATH="docs",
-            OPENAPI_RAPIDOC_URL="../static/rapidoc/rapidoc-min.js",
+            OPENAPI_RAPIDOC_URL="../static/rapidoc/rapidoc-min.js",  # seen from /api/docs
         )
         super().init_app(app, **options)
-        app.after_request(_finish_response)
+        app.after_request(_finish_response)  # the docs' CSP, the prefix in openapi.json, 304
 {%- if cookiecutter.accounts == "yes" %}
         tokens.init_app(app)
 {%- endif %}
@@ -118,7 +118,7 @@ class Api(flask_smorest.Api):
     def register_blueprint(self, blp: ApiBlueprint, **options: Any) -> None:
 {%- endif %}
 {%- if cookiecutter.interface == "pages+api" %}
-        self.app.extensions["csrf"].exempt(blp)  # load_json refuses what other sites can send
+        self.app.extensions["csrf"].exempt(blp)  # Parser.load_json refuses other sites
 {%- endif %}
         super().register_blueprint(blp, **options)
 
@@ -127,12 +127,12 @@ def text_field(pattern: str, max_length: int, description: str, **options: Any) 
     """Return a field for text that matches the pattern."""
 
     def check(value: str) -> None:
-        if len(value) <= max_length and not re.fullmatch(pattern, value):  # longer ones are slow
+        if len(value) <= max_length and not re.fullmatch(pattern, value):  # longer would be slow
             raise ValidationError("This text doesn't match the pattern of the field.")
 
     return fields.String(
         validate=[validate.Length(max=max_length), check],
-        post_load=clean_lines,
+        post_load=clean_lines,  # the pattern has refused line breaks where there may be none
         metadata={"pattern": pattern, "description": description},
         **options,
     )
@@ -146,9 +146,9 @@ def is_api_request() -> bool:
 
 def render_problem(error: HTTPException) -> Response:
     """Return the error as JSON."""
-    problem = {"title": error.name, "status": error.code, "detail": error.description}
-    problem |= {"type": "about:blank", "instance": quote(request.path)}
-    # https://webargs.readthedocs.io/en/latest/framework_support.html#error-handling
+    problem = {"type": "about:blank", "title": error.name, "status": error.code}
+    problem |= {"detail": error.description, "instance": quote(request.path)}
+    # The messages of webargs: https://webargs.readthedocs.io/en/latest/framework_support.html#error-handling
     if messages := getattr(error, "data", {}).get("messages"):
         problem |= {"detail": "Some values can't be used. See errors.", "errors": messages}
     return Response(json.dumps(problem), error.code, error.get_headers(), content_type=PROBLEM_JSON)
@@ -158,9 +158,9 @@ def _finish_response(response: Response) -> Response:
     if request.endpoint == "api-docs.openapi_rapidoc":
         policy = f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"  # RapiDoc sets styles
         response.headers["Content-Security-Policy"] = policy
-    elif request.endpoint == "api-docs.openapi_json" and request.script_root:
+    elif request.endpoint == "api-docs.openapi_json" and request.root_path:
         response.data = json.dumps(response.get_json() | {"servers": [{"url": request.root_path}]})
     if is_api_request():
         response.make_conditional(request)
-        response.headers.pop("Date", None)  # Gunicorn sets it, too
+        response.headers.pop("Date", None)  # set by make_conditional; Gunicorn adds its own
     return response

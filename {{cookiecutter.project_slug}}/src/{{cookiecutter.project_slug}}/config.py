@@ -26,24 +26,24 @@ ENV_FILE = PROJECT_ROOT / ".env"
 
 
 class ConfigurationError(NoAppException):
-    """Settings that can't be used. The `flask` command shows it without a traceback."""
+    """Settings that can't be used. `flask --help`, too, shows a NoAppException in a few lines."""
 
-    show = ClickException.show  # NoAppException's own prints the usage, too
+    show = ClickException.show  # without the usage, which NoAppException adds
 
 
 def load_config() -> SimpleNamespace:
     """Return the settings, or raise ConfigurationError, which names all that can't be used."""
-    env = Env(eager=False)  # collects values and errors: seal() raises these, dump() returns those
+    env = Env(eager=False)  # collects the errors, so that seal() raises all of them together
     env.add_parser("database_url", _parse_database_url)
     env.add_parser("words", lambda text: text.replace(",", " ").split())
-    seconds = validate.Range(0, 1_000_000, max_inclusive=False)
+    in_seconds = validate.Range(0, 999_999)  # stays below NO_LIMIT in database.py
     try:
         env.read_env(ENV_FILE, recurse=False)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{ENV_FILE} can't be read as UTF-8: {error}") from None
 
-    # https://flask.palletsprojects.com/en/stable/config/
     env.str("PROJECT_NAME", {{cookiecutter.project_name | python}})
+    # https://flask.palletsprojects.com/en/stable/config/
     env.str("SECRET_KEY", validate=_check_secret_key)
     env.words("SECRET_KEY_FALLBACKS", "")
 {%- if cookiecutter.accounts == "yes" %}
@@ -59,13 +59,13 @@ def load_config() -> SimpleNamespace:
 {%- endif %}
     # https://docs.sqlalchemy.org/en/21/core/engines.html#database-urls
     env.database_url("DATABASE_URL")
-    env.int("QUERY_TIMEOUT", 30, validate=seconds)
-    env.float("SLOW_QUERY", 0.5, validate=seconds)
+    env.int("QUERY_TIMEOUT", 30, validate=in_seconds)
+    env.float("SLOW_QUERY", 0.5, validate=in_seconds)
     env.database_url("MIGRATION_DATABASE_URL", "", required=False)
-    env.float("MIGRATION_WAIT", 600, validate=seconds)
-    env.float("MIGRATION_LOCK_TIMEOUT", 10, validate=seconds)
-    env.float("MIGRATION_STATEMENT_TIMEOUT", 0, validate=seconds)
-    env.float("MIGRATION_BATCH_PAUSE", 0.1, validate=seconds)
+    env.float("MIGRATION_WAIT", 600, validate=in_seconds)
+    env.float("MIGRATION_LOCK_TIMEOUT", 10, validate=in_seconds)
+    env.float("MIGRATION_STATEMENT_TIMEOUT", 0, validate=in_seconds)
+    env.float("MIGRATION_BATCH_PAUSE", 0.1, validate=in_seconds)
     env.log_level("LOG_LEVEL", logging.INFO)
     # https://gunicorn.org/reference/settings/#threads
     env.int("WEB_THREADS", 4, validate=validate.Range(1, 1000))
@@ -99,7 +99,7 @@ def load_config() -> SimpleNamespace:
 
 def _check_secret_key(key: str) -> None:
     """Refuse a key that can be guessed: https://cwe.mitre.org/data/definitions/1391."""
-    if not key or not (get_debug_flag() or (len(key) >= 32 and len(set(key)) >= 10)):
+    if not key or (not get_debug_flag() and (len(key) < 32 or len(set(key)) < 10)):
         raise ValidationError(
             "It can be guessed. Set it to at least 32 random characters, as printed by:"
             ' python -c "import secrets; print(secrets.token_hex(32))"'
@@ -111,7 +111,7 @@ def _parse_database_url(value: str, *, required: bool = True) -> URL | None:
     if not value and not required:
         return None
     try:
-        url = make_url(re.sub("^postgres:", "postgresql+psycopg:", value))  # as hosts write it
+        url = make_url(re.sub("^postgres:", "postgresql+psycopg:", value))  # as Heroku writes it
         if url.get_dialect().is_async:
             raise ValidationError(
                 f"{url.drivername} is an asynchronous driver, which Flask-SQLAlchemy can't use. Use"

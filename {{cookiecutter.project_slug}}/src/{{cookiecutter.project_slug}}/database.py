@@ -23,7 +23,7 @@ from .config import MIGRATIONS_FOLDER
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 10  # seconds that a request waits for a connection
 MAX_INTEGER = 2**31 - 1  # of an INTEGER column, such as an id
-NO_LIMIT = 2_000_000  # seconds; PostgreSQL takes at most 2**31 - 1 milliseconds
+NO_LIMIT = 2_000_000  # seconds, as PostgreSQL takes at most 2**31 - 1 ms; some drivers refuse 0
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -44,14 +44,14 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """What all models share: https://docs.sqlalchemy.org/en/21/orm/quickstart.html."""
 
-    # With both as attributes of their own, Flask-SQLAlchemy couldn't copy this class.
+    # Not two attributes: SQLAlchemy refuses the copy that Flask-SQLAlchemy makes of such a class.
     registry = registry(
-        # Names by which to drop them: https://alembic.sqlalchemy.org/en/latest/naming.html
+        # Migrations drop constraints by name: https://alembic.sqlalchemy.org/en/latest/naming.html
         metadata=MetaData(
             naming_convention={
                 "ix": "ix_%(table_name)s_%(column_0_N_name)s",
                 "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-                "check": name_check,  # its name, or for one without, a hash of its text
+                "check": name_check,  # the given name, or else a hash of the condition
                 "ck": "ck_%(table_name)s_%(check)s",
                 "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
                 "pk": "pk_%(table_name)s",
@@ -84,21 +84,21 @@ def init_app(app: Flask) -> None:
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     app.config["SQLALCHEMY_RECORD_QUERIES"] = True  # for the log
     db.init_app(app)
-    app.teardown_appcontext(_end_session)  # runs before Flask-SQLAlchemy's
+    app.teardown_appcontext(_end_session)  # registered last, so it runs first
     with app.app_context():  # db.engine needs it
         if url.get_backend_name() == "sqlite":
             event.listen(db.engine, "connect", _set_up_sqlite)
             event.listen(db.engine, "begin", _begin_on_sqlite)
         elif url.get_backend_name() == "postgresql" and app.config["MIGRATION_DATABASE_URL"]:
-            event.listen(db.engine, "begin", _limit_queries)
+            event.listen(db.engine, "begin", _limit_queries)  # behind PgBouncer only
 
 
 def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
     """Return our options for the driver. What the URL sets itself is left out."""
     seconds = config["QUERY_TIMEOUT"] or NO_LIMIT
-    limits = f"lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
+    mysql_limits = f"lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
     by_driver: dict[str, dict[str, Any]] = {
-        # BEGIN is sent below: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
+        # _begin_on_sqlite sends BEGIN: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
         "pysqlite": {"timeout": seconds, "isolation_level": None},
         # https://www.postgresql.org/docs/current/libpq-connect.html
         "psycopg": {
@@ -110,21 +110,22 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
         "pymysql": {
             "connect_timeout": CONNECT_TIMEOUT,
             "read_timeout": seconds,
-            "init_command": f"SET time_zone = '+00:00', {limits}",
+            "init_command": f"SET time_zone = '+00:00', {mysql_limits}",
         },
     }
+    if config["MIGRATION_DATABASE_URL"]:  # PgBouncer: _limit_queries sets the timeout instead
+        del by_driver["psycopg"]["options"]
+        # https://www.psycopg.org/psycopg3/docs/advanced/prepare.html#pgbouncer
+        by_driver["psycopg"]["prepare_threshold"] = None
     args = by_driver.get(url.get_driver_name(), {})
-    if config["MIGRATION_DATABASE_URL"] and args.pop("options", None):
-        # For PgBouncer: https://www.psycopg.org/psycopg3/docs/advanced/prepare.html#pgbouncer
-        args["prepare_threshold"] = None
     return {name: value for name, value in args.items() if name not in url.query}
 
 
 @event.listens_for(Engine, "do_connect")
 def _create_sqlite_file(dialect: Dialect, record: object, args: list[str], options: object) -> None:
     """Create the file of an SQLite database so that only its owner can read it."""
-    if dialect.name == "sqlite" and Path(args[0]).is_absolute():
-        with suppress(OSError):  # closing an existing one would end its locks:
+    if dialect.name == "sqlite" and Path(args[0]).is_absolute():  # not :memory:
+        with suppress(OSError):  # Opening and closing a database in use would end its locks:
             Path(args[0]).touch(0o600, exist_ok=False)  # https://sqlite.org/howtocorrupt.html
 
 
@@ -138,7 +139,7 @@ def _limit_queries(connection: Connection) -> None:
 def _set_charset(table: Table, connection: Connection, **options: object) -> None:
     """Create tables for all characters on MySQL, where many databases have another default."""
     name, query = connection.dialect.name, "SELECT @@character_set_database"
-    execute = getattr(connection, "exec_driver_sql", None)  # not for `upgrade --sql`
+    execute = getattr(connection, "exec_driver_sql", None)  # `upgrade --sql`: a MockConnection
     if name in ("mysql", "mariadb") and execute and execute(query).scalar() != "utf8mb4":
         table.dialect_kwargs.setdefault(f"{name}_charset", "utf8mb4")
 
@@ -146,21 +147,21 @@ def _set_charset(table: Table, connection: Connection, **options: object) -> Non
 def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")  # https://sqlite.org/pragma.html
-    # SQLite's own knows ASCII only: https://sqlite.org/lang_corefunc.html#lower
+    # SQLite's own lower() knows ASCII only: https://sqlite.org/lang_corefunc.html#lower
     connection.create_function("lower", 1, lambda text: text and str(text).casefold())
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # A transaction that has read can't write once another has written: what may write locks first.
-    # A view that writes on GET sets g.writes. https://sqlite.org/lang_transaction.html
+    # After a read, SQLite refuses a write if another connection has written since. So a request
+    # that may write locks first; on GET, a view sets g.writes: https://sqlite.org/lang_transaction.html
     reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
     connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
 
 
 def _end_session(error: BaseException | None) -> None:
-    """Remove the session. If that fails, the response was made already: send it nevertheless."""
+    """Remove the session. A failure here must not replace the response, which is ready."""
     try:
         db.session.remove()
     except DBAPIError:
         current_app.logger.warning("Lost the database before the request ended", exc_info=True)
-        db.session().invalidate()
+        db.session().invalidate()  # the same session: remove() has failed

@@ -20,10 +20,11 @@ from .database import db
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, https://sqlite.org/rescode.html,
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 TEMPORARY = re.compile(
-    "25006|40...|53...|55P03|57...|58030"  # PostgreSQL: read-only, rolled back, full, locked, down
+    "25006|40...|53...|55P03|57...|58030"  # PostgreSQL: read-only, deadlock, full, locked, down
     "|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
-    "|1021|1047|1114|1205|1213|1290|1317|1792|1836|1969|3024"  # MySQL: the same, or not ready
+    "|1290|1792|1836|1213|1021|1114|1205|1317|1969|3024|1047"  # MySQL, in the same order
 )
+READ_ONLY = {"25006", 1290, 1792, 1836}
 CONFLICT = re.compile("23503|23505|SQLITE_CONSTRAINT_(FOREIGNKEY|PRIMARYKEY|UNIQUE)|1062|1451|1452")
 
 
@@ -49,23 +50,23 @@ def render_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseReturnValue:
-    """Return 503 if the database is gone, busy or full. Raise errors in the SQL again."""
+    """Return 409 for a conflict, 503 if the database is gone, busy or full. Re-raise others."""
     if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
-        codes += getattr(error.orig, "args", ())[:1]  # MySQL: one SQLSTATE is for many errors
+        codes += getattr(error.orig, "args", ())[:1]  # MySQL's own code: its SQLSTATE says less
         if any(CONFLICT.fullmatch(str(code)) for code in codes):
             return handle_conflict(error, "The value is taken, or other rows refer to this one.")
         if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
-        if {"25006", 1290, 1792, 1836}.intersection(codes):
-            db.engine.dispose()  # read-only: after a failover, connect to the new primary
+        if READ_ONLY.intersection(codes):
+            db.engine.dispose()  # after a failover, connect to the new primary
     current_app.logger.error("No database for %s %s", request.method, request.path, exc_info=error)
     db.session.rollback()
     text = "The database is unavailable. Try again in a minute."
-    return current_app.handle_http_exception(ServiceUnavailable(text, retry_after=60))
+    return render_error(ServiceUnavailable(text, retry_after=60))
 
 
 def handle_conflict(error: object, text: str = "Somebody has changed this.") -> ResponseReturnValue:
     """Return 409: the row is not as the request expects, or can't be."""
     db.session.rollback()
-    return current_app.handle_http_exception(Conflict(text))
+    return render_error(Conflict(text))

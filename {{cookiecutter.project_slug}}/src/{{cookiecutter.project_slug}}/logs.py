@@ -15,15 +15,15 @@ from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-# The possessive quantifiers (++) never backtrack, so the time stays linear.
+# Takes linear time: ++ never backtracks, and text without @ matches, too, so it isn't read again.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # a secret in a path, as in /reset/<token>
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-# Routine messages of Alembic, and the request lines of the development server: we log our own.
+# Format strings of Alembic's routine messages, and of Werkzeug's request lines: we log our own.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
-SECRET_NAMES = ("API_KEY", "PASSWORD", "SECRET", "SECRET_KEY", "TOKEN")  # ends of settings
+SECRET_NAMES = ("API_KEY", "PASSWORD", "SECRET", "SECRET_KEY", "TOKEN")  # how their names end
 NOT_COUNTED = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")
-QUOTED = re.compile(r"""['"\n].*""", re.DOTALL)  # in a driver's message, values begin at a quote
+QUOTED = re.compile(r"""['"\n].*""", re.DOTALL)  # what may be a value in a driver's message
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class RedactingFormatter(JsonFormatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: ANN401
         text, error = str(super().formatException(ei)), ei[1]
-        while error:  # and the errors that caused it
+        while error:  # this one, then each that caused it
             if isinstance(error, DBAPIError) and error.orig and error.orig.args:
                 message = QUOTED.sub("***", str(error.orig.args[-1]))  # MySQL: (code, message)
                 text = text.replace(str(error.orig), message)
@@ -44,7 +44,7 @@ class RedactingFormatter(JsonFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        text = PASSWORD_IN_URL.sub(lambda url: f"{url[1]}***@" if url[2] else url[0], text)
+        text = PASSWORD_IN_URL.sub(lambda it: f"{it[1]}***@" if it[2] else it[0], text)
         tokens = TOKEN.findall(request.path) if has_request_context() else []
         for secret in (*self.secrets, *tokens):
             text = text.replace(secret, "***")
@@ -61,7 +61,7 @@ def init_app(app: Flask) -> None:
     as_json.secrets = _get_secrets(app)
     as_text = logging.Formatter("%(levelname)-7s %(message)s")
     default_handler.setFormatter(as_text if app.debug else as_json)
-    default_handler.addFilter(_filter_record)
+    default_handler.addFilter(_filter_record)  # adds the ID of the request, too
     logging.getLogger().addHandler(default_handler)
     logging.getLogger().setLevel(app.config["LOG_LEVEL"])
     app.before_request(_begin_request)
@@ -76,10 +76,10 @@ def _get_secrets(app: Flask) -> tuple[str, ...]:
             text = url.render_as_string(hide_password=False) if isinstance(url, URL) else url
             secrets.append(unquote(urlsplit(text).password or ""))
     return tuple(
-        form  # as it is, as in URLs, and as in JSON
+        spelling  # as it is, as in URLs, as in SQLAlchemy's URLs, and as in JSON
         for secret in secrets
         if isinstance(secret, str) and len(secret) >= 8  # a shorter one may be a word
-        for form in (secret, quote(secret, ""), quote(secret, " +"), json.dumps(secret)[1:-1])
+        for spelling in (secret, quote(secret, ""), quote(secret, " +"), json.dumps(secret)[1:-1])
     )
 
 

@@ -35,7 +35,7 @@ def render_error(error: HTTPException) -> Response:
     needs_https = current_app.config["SESSION_COOKIE_SECURE"] and not request.is_secure
     if isinstance(error, CSRFError) and needs_https:
         error.description = f"{error.description} Browsers keep the session cookie only over https."
-    response, causes = error.get_response(), (error, request.routing_exception)
-    if not any(isinstance(cause, SecurityError | BadHost) for cause in causes):  # a page has links
-        response.data = render_template("error.html", error=error)
+    response = error.get_response()
+    if not any(isinstance(e, SecurityError | BadHost) for e in (error, request.routing_exception)):
+        response.data = render_template("error.html", error=error)  # else url_for would fail, too
     return response

@@ -23,17 +23,17 @@ def init_app(app: Flask) -> None:
     """Add the headers to each response, and trust as many proxies as are configured."""
     app.before_request(_check_request)
     app.after_request(_add_headers)
-    if n := app.config["PROXIES"]:
-        app.wsgi_app = ProxyFix(app.wsgi_app, n, n, n, x_prefix=n)  # type: ignore[method-assign]
+    proxies = dict.fromkeys(("x_for", "x_proto", "x_host", "x_prefix"), app.config["PROXIES"])
+    app.wsgi_app = ProxyFix(app.wsgi_app, **proxies)  # type: ignore[method-assign]
 
 
 def _check_request() -> None:
     # Werkzeug silently cuts a chunked body at MAX_CONTENT_LENGTH: refuse one that reaches it.
     if request.content_length is None and len(request.get_data()) == request.max_content_length:
         abort(413)
-    root = request.script_root  # "/x" or nothing: others would make links lead to another host
-    if None in request.form or root[:1] not in ("", "/") or root[1:2] in ("/", "\\"):
-        raise SecurityError  # a part of the form may lack a name
+    root = request.script_root  # from X-Forwarded-Prefix: links would lead to the host "//host"
+    if not f"{root}/".startswith("/") or root.startswith(("//", "/\\")) or None in request.form:
+        raise SecurityError  # not 400: error.html can't show a field without a name
 
 
 def _add_headers(response: Response) -> Response:

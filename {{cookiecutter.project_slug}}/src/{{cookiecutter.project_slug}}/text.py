@@ -3,7 +3,7 @@
 import re
 from functools import partial
 
-# PostgreSQL can't store NUL, and no database half a surrogate pair. Nobody types the others.
+# PostgreSQL can't store NUL, and no database a lone surrogate. The others are not text.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 

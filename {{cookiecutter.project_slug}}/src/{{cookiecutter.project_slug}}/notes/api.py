@@ -11,7 +11,7 @@ from ..database import MAX_INTEGER
 from . import queries
 from .models import MAX_BODY_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH, Note
 
-# No commas, which separate tags in forms.
+# NOT_BLANK without commas, which separate tags in forms.
 TAG = r"^[^\x00-\x1f\x7f,]*[^\s\x00-\x1f\x7f\x85\ufeff,][^\x00-\x1f\x7f,]*$"
 
 blueprint = ApiBlueprint("api_notes", __name__, url_prefix="/api/notes", description="Notes")
@@ -21,11 +21,11 @@ class NoteSchema(Schema):
     """A note."""
 
     id = fields.Integer(dump_only=True, required=True)
-    title = text_field(NOT_BLANK, MAX_TITLE_LENGTH, "One line, with a letter.", required=True)
+    title = text_field(NOT_BLANK, MAX_TITLE_LENGTH, "One line, not blank.", required=True)
     body = text_field(MULTILINE, MAX_BODY_LENGTH, "May have more than one line.", load_default="")
     tags = fields.List(
         text_field(TAG, MAX_TAG_LENGTH, "A word, without commas."),
-        attribute="tag_names",
+        attribute="tag_names",  # of a Note, and the argument of save_note
         validate=validate.Length(max=MAX_TAGS),
         load_default=list,
     )
@@ -53,7 +53,7 @@ class NotesQuerySchema(Schema):
 def index(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """List the notes, the newest first."""
     limit = query["limit"]
-    notes = queries.list_notes(**query | {"limit": limit + 1})
+    notes = queries.list_notes(**(query | {"limit": limit + 1}))
     if len(notes) <= limit:
         return {"items": notes, "next": None}, {}
     path = url_for(".index", **request.args.to_dict() | {"before": notes[limit - 1].id})

@@ -10,7 +10,7 @@ from .models import MAX_BODY_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH
 
 def split_tags(text: str | None) -> list[str]:
     """Split at commas, and drop empty and repeated tags."""
-    return list(dict.fromkeys(filter(None, map(str.strip, (text or "").split(",")))))
+    return list(dict.fromkeys(tag for part in (text or "").split(",") if (tag := part.strip())))
 
 
 class NoteForm(FlaskForm):

@@ -45,7 +45,7 @@ class Note(db.Model):
 
     __table_args__ = (
 {%- endif %}
-        # Not title <> '': newer MySQL and MariaDB take a title of invisible characters for ''.
+        # Not title <> '': to newer MySQL and MariaDB, some invisible characters equal ''.
         CheckConstraint("length(title) > 0", name="title_not_empty"),
     )
 

@@ -44,18 +44,18 @@ def list_notes(
     search: str = "", tag: str = "", before: int | None = None, limit: int = 20
 ) -> Sequence[Note]:
     """Return the newest notes that contain `search`, have the tag and an id below `before`."""
-    notes, newest = visible_notes(), Note.id.desc()
+    query, newest = visible_notes(), Note.id.desc()
     if before is not None:
-        notes = notes.where(Note.id < before)
+        query = query.where(Note.id < before)
     if search:
         columns = (Note.title, Note.body)
-        notes = notes.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
     if tag:
         # Filtered and sorted by columns of note_tag: its index alone finds the newest notes.
         tag_id = select(Tag.id).where(Tag.name == tag).scalar_subquery()
-        notes = notes.join(note_tag).where(note_tag.c.tag_id == tag_id)
+        query = query.join(note_tag).where(note_tag.c.tag_id == tag_id)
         newest = note_tag.c.note_id.desc()
-    return db.session.scalars(notes.order_by(newest).limit(limit)).all()
+    return db.session.scalars(query.order_by(newest).limit(limit)).all()
 
 
 def save_note(note: Note, *, tag_names: Iterable[str], **values: Any) -> None:
@@ -79,7 +79,7 @@ def _get_tags(names: Iterable[str]) -> list[Tag]:
     wanted = sorted(set(names))  # in one order, so that two requests can't deadlock
     known = {tag.name: tag for tag in db.session.scalars(select(Tag).where(Tag.name.in_(wanted)))}
     tags = [known.get(name) or _get_or_create_tag(name) for name in wanted]
-    return list(dict.fromkeys(tags))  # without the same tag twice
+    return list(dict.fromkeys(tags))  # MySQL finds the same tag for "Shop" and "shop"
 
 
 def _get_or_create_tag(name: str) -> Tag:
@@ -88,6 +88,6 @@ def _get_or_create_tag(name: str) -> Tag:
         with db.session.begin_nested():
             db.session.add(tag)
     except IntegrityError:  # another request made it, or MySQL takes "Shop" for "shop"
-        query = select(Tag).where(Tag.name == name).with_for_update(read=True)  # sees new rows
+        query = select(Tag).where(Tag.name == name).with_for_update(read=True)  # new rows, too
         return db.session.scalars(query).one()
     return tag
