@@ -54,6 +54,11 @@ IDENTITY = {
     "GIT_COMMITTER_EMAIL": "test@example.com",
 }
 
+NO_NETWORK = {
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
+    "UV_HTTP_RETRIES": "0",
+}
+
 Bake = Callable[..., Path]
 pytest_plugins = ["apps", "browser"]  # their fixtures
 
@@ -284,6 +289,7 @@ def new_user(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], User]:
         env = {name: value for name, value in os.environ.items() if not UNUSUAL.fullmatch(name)}
         env |= {"HOME": str(home), "PWD": str(folder), "UV_CACHE_DIR": str(uv_cache)}
         env["MYPY_CACHE_DIR"] = str(mypy_cache)
+        env.setdefault("UV_HTTP_RETRIES", "10")  # of a network that fails for a moment
         env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
         made.append(User(home, folder, env))
         return made[-1]

@@ -86,6 +86,7 @@ MULTIPART = (
     '--x\r\nContent-Disposition: form-data; name="a"; filename="{}"\r\n\r\n\r\n--x--\r\n',
     "--x\r\nContent-Disposition: {}\r\n\r\n\r\n--x--\r\n",
 )
+HARMLESS = 0.005  # seconds of a processor: below, what else a server does hides how they grow
 
 Send = Callable[[str], int]
 
@@ -116,7 +117,7 @@ class Served(Member):
             )
             for times in (1, 3, 10):  # with more care, if they seem to be too far apart
                 costs = [self.cost(send, text, times) for text in (half, whole)]
-                if costs[1] <= 3 * costs[0]:
+                if costs[1] <= max(3 * costs[0], HARMLESS):
                     break
             else:
                 slow[pattern] = costs
@@ -186,7 +187,9 @@ def test_an_address(served: Served, path: str) -> None:
     assert served.find_slow(send, LINE) == {}
 
 
-@pytest.mark.parametrize("path", ["/accounts", "/api/notes"])
+@pytest.mark.parametrize(
+    "path", ["/accounts", pytest.param("/api/notes", marks=pytest.mark.weekly)]
+)
 @pytest.mark.parametrize("name", HEADERS)
 def test_a_header(served: Served, name: str, path: str) -> None:
     key = {"Authorization": f"Bearer {served.key}"}

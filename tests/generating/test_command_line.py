@@ -14,6 +14,7 @@ import pexpect
 import pytest
 from conftest import (
     IDENTITY,
+    NO_NETWORK,
     QUESTIONS,
     TEMPLATE,
     Project,
@@ -278,10 +279,9 @@ def test_what_the_set_up_will_miss_is_said_before_the_first_question(
     user: User, tmp_path: Path
 ) -> None:
     user.env["UV_CACHE_DIR"] = str(tmp_path / "cache")
-    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
     for env, notes in (
         (IDENTITY, []),
-        (nowhere, ["git does not know your name", "uv can't reach the package index"]),
+        (NO_NETWORK, ["git does not know your name", "uv can't reach the package index"]),
         (IDENTITY | {"UV": str(tmp_path / "uv")}, ["uv can't reach the package index"]),
     ):
         terminal = at_the_prompt(User(user.home, user.folder, user.env | env))
@@ -331,8 +331,7 @@ def test_without_a_network_one_command_finishes_the_set_up_later(
     user: User, tmp_path: Path
 ) -> None:
     network = dict(user.env)
-    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
-    user.env |= nowhere | {"UV_CACHE_DIR": str(tmp_path / "cache")}
+    user.env |= NO_NETWORK | {"UV_CACHE_DIR": str(tmp_path / "cache")}
 
     done = user.cookiecutter("--no-input")
 

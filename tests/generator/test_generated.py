@@ -28,6 +28,13 @@ FIELDS = (
     *("type:string", "key:string", "date:date:default=2030-01-02", "lang:string:default=en"),
 )
 
+# Each choice on one database, and on the others weekly.
+COMBINATIONS = [
+    pytest.param(kind, *choice, marks=[pytest.mark.weekly] if (i + j) % 3 else [])
+    for i, choice in enumerate(CHOICES)
+    for j, kind in enumerate(servers.KINDS)
+]
+
 
 def add_resources(project: Project, *fields: str) -> None:
     for name, given in (("Shelves", ["name:string:unique"]), ("book", fields)):
@@ -54,8 +61,7 @@ def test_a_resource_passes_the_checks_and_its_tests(fresh_project: Project) -> N
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("kind", servers.KINDS)
-@pytest.mark.parametrize(("interface", "accounts"), CHOICES)
+@pytest.mark.parametrize(("kind", "interface", "accounts"), COMBINATIONS)
 def test_resources_of_all_types_pass_all_checks(
     user: User, new_uri: Callable[[str], str], kind: str, interface: str, accounts: str
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 import servers
 import yaml
 from actions import actionlint, schema_finds_nothing, zizmor
-from conftest import IDENTITY, Bake, Project, User, checks_at_the_desk, own_files
+from conftest import IDENTITY, NO_NETWORK, Bake, Project, User, checks_at_the_desk, own_files
 from sqlalchemy import make_url
 
 from answers import CI, INTERFACES
@@ -214,8 +214,7 @@ def test_one_command_makes_all_checks_and_goes_on_after_a_failure(
 def test_without_a_network_the_check_that_was_not_made_is_named(
     fresh_project: Project, user: User
 ) -> None:
-    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
-    user.env |= nowhere | {"UV_HTTP_RETRIES": "0"}
+    user.env |= NO_NETWORK
 
     done = fresh_project.run("uv", "run", "poe", "audit")
 
@@ -227,8 +226,7 @@ def test_without_a_network_the_check_that_was_not_made_is_named(
 def test_the_hooks_of_git_need_no_network(user: User) -> None:
     user.env |= IDENTITY
     project = user.project()
-    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
-    project = Project(project.path, user.env | nowhere)
+    project = Project(project.path, user.env | NO_NETWORK)
     project.succeed("uv", "run", "prek", "install")
     file = project.path / "src" / "my_app" / "seeds.py"
     good = file.read_text()

@@ -48,7 +48,7 @@ def isolated(request: pytest.FixtureRequest, user: User) -> Project:
         '#!/bin/sh\nexec unshare --net sh -c \'ip link set lo up && exec "$@"\' - "$@"\n'
     )
     script.chmod(0o755)
-    return Project(project.path, {**project.env, "ISOLATED": str(script)})
+    return Project(project.path, {**project.env, "ISOLATED": str(script), "UV_HTTP_RETRIES": "0"})
 
 
 def isolate(project: Project, command: str) -> subprocess.CompletedProcess[str]:
