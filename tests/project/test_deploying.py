@@ -308,7 +308,7 @@ def test_a_plain_server_is_deployed_to_without_a_failed_request(user: User, serv
 @pytest.mark.thorough
 def test_systemd_accepts_the_units(server: Path) -> None:
     if not shutil.which("systemd-analyze"):
-        skip("needs systemd-analyze")
+        pytest.skip("needs systemd-analyze")
     gunicorn = server / "current" / ".venv" / "bin" / "gunicorn"
     gunicorn.parent.mkdir(parents=True)
     gunicorn.touch(0o755)
