@@ -10,7 +10,7 @@ import pytest
 from conftest import BODY, IDENTITY, MODELS, PRICE, QUESTIONS, TEMPLATE, Project, User, sqlite_uri
 from passwords import PASSWORD, files_with_the_password
 from recipes import edit, sections_of, write
-from servers import KINDS, Server, driver_named, execute, rows, skip
+from servers import KINDS, Server, driver_named, execute, rows
 
 SECTIONS = sections_of(TEMPLATE / "docs" / "updating.md")
 BY_GIT = "Update with git alone"
@@ -416,7 +416,7 @@ def test_a_project_of_the_first_release_takes_this_one(template: Path, user: Use
     run = user.run
     found = run("git", "clone", "--quiet", "--no-local", str(TEMPLATE), str(history)).returncode
     if found or run("git", "checkout", "--quiet", FIRST_RELEASE, cwd=history).returncode:
-        skip("needs the history of the template: git fetch --unshallow")
+        pytest.skip("needs the history of the template: git fetch --unshallow")
     # The branch of the template, whose history the clones of the other tests don't have.
     for command in ("checkout -B main", f"--work-tree {template} add --all", "commit -qm Newest"):
         assert run("git", *command.split(), cwd=history).returncode == 0
