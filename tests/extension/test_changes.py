@@ -216,6 +216,37 @@ CHANGES: dict[str, tuple[Models, Models, tuple[str, ...]]] = {
         ("rewrite=pet.a",),  # of MySQL: the member stands between others
     ),
     "a column with a native enum": (pet(), pet(column("a", Enum(State, name="state_of_pet"))), ()),
+    "a native enum of another name": (
+        pet(column("a", Enum("x", "y", name="old"))),
+        pet(column("a", Enum("x", "y", "zz", name="new"))),
+        ("rewrite=pet.a",),
+    ),
+    "a column with a checked enum": (
+        pet(),
+        pet(column("a", Enum("x", "y", name="xy", native_enum=False, create_constraint=True))),
+        ("rewrite=pet",),
+    ),
+    "a checked enum of a native one": (
+        pet(column("a", Enum("x", "y", name="xy"))),
+        pet(column("a", Enum("x", "z", name="xy", native_enum=False, create_constraint=True))),
+        ("narrow=pet.a", "rewrite=pet"),
+    ),
+    "a new native enum of a new table and a new column": (
+        pet(),
+        tables(
+            pet=lambda: [Column("a", Enum("x", "y", name="xy"))],
+            toy=lambda: [Column("a", Enum("x", "y", name="xy"))],
+        ),
+        (),
+    ),
+    "a native enum of a new table, too": (
+        pet(column("a", Enum("x", "y", name="xy"))),
+        tables(
+            pet=lambda: [Column("a", Enum("x", "y", name="xy"))],
+            toy=lambda: [Column("a", Enum("x", "y", name="xy"))],
+        ),
+        (),
+    ),
     "the text of a check": (
         pet(column("a", Integer), lambda: CheckConstraint("a >= 0", name="least")),
         pet(column("a", Integer), lambda: CheckConstraint("a >= 10", name="least")),

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from copy import copy
 from typing import Any
 
 from alembic import context
@@ -11,16 +12,8 @@ from alembic.util import CommandError
 from sqlalchemy import URL, Column, Connection, inspect
 from sqlalchemy.engine import Dialect
 
-from . import (
-    _differences,
-    _enums,
-    _options,
-    _ordering,
-    _postgresql_online,
-    _renames,
-    _safety_checks,
-    _types,
-)
+from . import _differences, _enums, _options, _ordering, _renames, _safety_checks, _types
+from ._postgresql_online import split
 from ._state import get_state
 
 log = logging.getLogger("alembic.env")
@@ -94,13 +87,14 @@ def _process(migration: MigrationContext, script: ops.MigrationScript) -> list[o
     if edited := _differences.find_edited(upgrade):
         raise CommandError(f"No revision was written. {edited}")
     _safety_checks.check(upgrade, dialect, requests)
+    _leave_out_checks([*_ordering.flatten(upgrade)])
     if dialect.name in ("mysql", "mariadb") and migration.connection:
         _drop_indexes_of_keys(upgrade, migration.connection)
     _ordering.order(upgrade, on_mysql=dialect.name in ("mysql", "mariadb"))
     if dialect.name == "postgresql":
-        _enums.create_types(upgrade, migration.connection)
+        _enums.create_types(upgrade, migration)
     if dialect.name == "postgresql" and not _options.is_first_revision():
-        scripts = _postgresql_online.split(script, upgrade, migration.connection)
+        scripts = split(script, upgrade, migration.connection)
     else:
         script.downgrade_ops = ops.DowngradeOps(_ordering.reverse(upgrade.ops))
     for written in scripts:
@@ -109,6 +103,18 @@ def _process(migration: MigrationContext, script: ops.MigrationScript) -> list[o
             _make_generic(operations, dialect)  # type: ignore[arg-type]
         _safety_checks.allow(written.upgrade_ops, dialect, requests)  # type: ignore[arg-type]
     return scripts
+
+
+def _leave_out_checks(operations: list[Any]) -> None:
+    """Leave out the checks that types bring with them, where they are operations of their own."""
+    checked = {op.table_name for op in operations if isinstance(op, ops.CreateCheckConstraintOp)}
+    for op in operations:
+        is_new = isinstance(op, ops.AddColumnOp)
+        place, key = (op.column, "type") if is_new else (op, "modify_type")
+        item: Any = copy(getattr(place, key, None))
+        if getattr(item, "create_constraint", False) and op.table_name in checked:
+            item.create_constraint = False
+            setattr(place, key, item)
 
 
 def _drop_indexes_of_keys(upgrade: ops.UpgradeOps, connection: Connection) -> None:

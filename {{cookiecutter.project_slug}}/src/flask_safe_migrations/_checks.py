@@ -19,6 +19,7 @@ from sqlalchemy.sql.elements import TextClause
 
 TABLE = "alembic_checks"
 NAMED = re.compile(r".*_check\d*|.*_chk_\d+|CONSTRAINT_\d+")  # by the server, as the model has none
+Texts = dict[str, str]  # of checks, by their names
 # It compares names, where the application asks for it.
 PLUGIN = re.compile(r"alembic\.(ext\.\*|\w+\.checkconstraint_byname)")
 # MariaDB marks a column of JSON by a check, which has the name of the column.
@@ -69,7 +70,7 @@ def compare_checks(context: AutogenContext, *compared: Any) -> PriorityDispatchR
     return PriorityDispatchResult.CONTINUE
 
 
-def _read_checks(connection: Connection, name: str, schema: str | None) -> dict[str, str]:
+def _read_checks(connection: Connection, name: str, schema: str | None) -> Texts:
     return {
         str(check["name"]): " ".join(check["sqltext"].split())
         for check in inspect(connection).get_check_constraints(name, schema)
@@ -82,7 +83,7 @@ def _text(sql: str) -> TextClause:
     return text(sql.replace(":", r"\:"))
 
 
-def _model_checks(model: Table, context: AutogenContext) -> dict[str, str]:
+def _model_checks(model: Table, context: AutogenContext) -> Texts:
     """Return the texts of the named checks that a CREATE TABLE would make on this database."""
     dialect = context.migration_context.dialect
     columns = (it for column in model.columns for it in column.constraints)
@@ -97,9 +98,7 @@ def _model_checks(model: Table, context: AutogenContext) -> dict[str, str]:
     return checks
 
 
-def _normalize(
-    connection: Connection, found: Table, model: Table, checks: dict[str, str]
-) -> dict[str, str] | None:
+def _normalize(connection: Connection, found: Table, model: Table, checks: Texts) -> Texts | None:
     """Return the texts as the database writes them, or None if it doesn't take them."""
     columns = [Column(it.name, found.c.get(it.name, it).type) for it in model.columns]
     items = [CheckConstraint(_text(it), name=conv(key)) for key, it in checks.items()]

@@ -10,10 +10,12 @@ from typing import Any
 from alembic.autogenerate import comparators
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
 from alembic.util import PriorityDispatchResult
 from sqlalchemy import ARRAY, Connection, Enum, TypeDecorator, inspect
 from sqlalchemy.dialects.postgresql import dialect
 
+from ._options import is_first_revision
 from ._ordering import flatten
 from ._rendering import SqlOp
 
@@ -62,8 +64,9 @@ def compare_members(
     return PriorityDispatchResult.CONTINUE
 
 
-def create_types(upgrade: ops.UpgradeOps, connection: Connection | None) -> None:
+def create_types(upgrade: ops.UpgradeOps, migration: MigrationContext) -> None:
     """Create and drop the types of new columns. Alembic creates those of new tables, and drops none."""
+    connection = None if is_first_revision() else migration.connection
     found = _read_enums(connection) if connection else {}
     with_tables, others = [], []
     for op in flatten(upgrade):
@@ -74,6 +77,7 @@ def create_types(upgrade: ops.UpgradeOps, connection: Connection | None) -> None
         elif isinstance(op, ops.AlterColumnOp) and op.modify_type is not None:
             others.append(op.modify_type)
     of_columns = find_enums(others)
+    migration.opts["made_enums"] = {*found, *of_columns} & find_enums(with_tables).keys()
     for key, enum in (find_enums(with_tables) | of_columns).items():
         if key not in found:
             members = ", ".join(map(_literal, enum.enums))

@@ -16,9 +16,6 @@ from ._state import State, get_state
 from ._stock_environment import has_stock_environment, read_environment
 
 PACKAGE = Path(__file__).parent
-INIT_TEMPLATES = PACKAGE / "init"  # what `flask db init` copies
-INIT_HOOKS = "imports, format"  # of ruff, where it is installed
-ENVIRONMENT = PACKAGE / "environment"  # runs in place of a stock env.py
 Seed = Callable[[], object]
 FOREIGN_ENVIRONMENT = (
     "%s doesn't use SafeMigrate: migrations run without its lock, time limits and checks. To use"
@@ -82,13 +79,13 @@ class SafeMigrate(Migrate):
         if not any(map(config.get_main_option, options)):  # else there are more files than these
             _revisions.check_files(folder / "versions")
         hooks = config.get_section("post_write_hooks", {})
-        if hooks.get("hooks") == INIT_HOOKS and not find_spec("ruff"):
+        if hooks.get("hooks") == "imports, format" and not find_spec("ruff"):
             config.set_section_option("post_write_hooks", "hooks", "")
         if has_stock_environment(folder):
             if not config.get_main_option("version_locations"):
                 config.set_main_option("path_separator", "newline")  # a path may have spaces
                 config.set_main_option("version_locations", _escaped(folder / "versions"))
-            config.set_main_option("script_location", _escaped(ENVIRONMENT))
+            config.set_main_option("script_location", _escaped(PACKAGE / "environment"))
             config.attributes["revision_template"] = str(folder / "script.py.mako")
         elif not get_state().has_warned and "run_environment" not in read_environment(folder):
             get_state().has_warned = True
@@ -102,7 +99,7 @@ def _use_own_templates(config: Config) -> Config:
     asked = command.params if command else {}
     is_multiple = asked.get("multidb") or asked.get("template") not in (None, "flask")
     if not is_multiple and not config.template_directory:
-        config.template_directory = str(INIT_TEMPLATES)
+        config.template_directory = str(PACKAGE / "init")
     return config
 
 

@@ -28,9 +28,7 @@ from sqlalchemy.ext.compiler import compiles
 from . import _revisions
 from ._state import get_state
 
-UNREADABLE = (
-    "upgrade() can't run without a database. Review all statements after this error yourself:"
-)
+UNREADABLE = "upgrade() can't run without a database. Review all statements after this error:"
 PACKAGE = Path(__file__).parent
 RULES = tomllib.loads((PACKAGE / "rules.toml").read_text(encoding="utf-8"))
 ALLOWED = re.compile(r"#\s*lint: allow ([\w-]+)(?::\s*(\S.*))?")
@@ -66,10 +64,8 @@ def lint(wanted: Sequence[str] = ()) -> list[str]:
 
 def _describe(script: Script, found: Iterable[Finding]) -> Iterator[str]:
     allowed = dict(ALLOWED.findall(Path(script.path).read_text(encoding="utf-8")))
-    unexplained = [
-        (rule, "The lint comment has no reason.") for rule, why in allowed.items() if not why
-    ]
-    for rule, reason in [*unexplained, *(it for it in found if it[0] not in allowed)]:
+    bare = [(rule, "The lint comment has no reason.") for rule, why in allowed.items() if not why]
+    for rule, reason in [*bare, *(it for it in found if it[0] not in allowed)]:
         yield (
             f"{script.revision}: {rule}\n  {reason}\n"
             f"  If it is safe here, add to the revision file: # lint: allow {rule}: REASON"

@@ -12,10 +12,10 @@ from alembic.util import rev_id
 from sqlalchemy import Column, Connection, Index, text
 from sqlalchemy.schema import conv
 
-from . import _types
 from ._enums import DIALECT, AddEnumMembersOp, quote
 from ._ordering import Table, group, is_foreign_key_drop, referent_of, reverse, table_of
 from ._rendering import AllowOp, AutocommitOp, CastColumnOp, RenameColumnOp
+from ._types import needs_cast
 
 # The name of a revision, its upgrade, and its downgrade.
 Step = tuple[str, list[Any], list[Any]]
@@ -116,9 +116,7 @@ def _move(op: Any, table: ops.ModifyTableOps, before: list[Step], after: list[St
             op.modify_nullable = None
         if not (op.has_changes() or op.modify_name):
             table.ops.remove(op)
-        elif op.modify_type is not None and _types.needs_cast(
-            op.modify_type, op.existing_type, DIALECT
-        ):
+        elif op.modify_type is not None and needs_cast(op.modify_type, op.existing_type, DIALECT):
             cast = CastColumnOp(op.table_name, op.column_name)
             vars(cast).update(vars(op))
             table.ops[table.ops.index(op)] = cast

@@ -8,7 +8,8 @@ from alembic.autogenerate.render import render_op
 from alembic.ddl.impl import DefaultImpl
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.operations import ops
-from sqlalchemy import DefaultClause, TypeDecorator
+from sqlalchemy import DefaultClause, Enum, TypeDecorator
+from sqlalchemy.dialects.postgresql import ENUM
 from sqlalchemy.sql.elements import ClauseElement, False_, TextClause, True_
 from sqlalchemy.sql.functions import now
 
@@ -83,9 +84,11 @@ def _render_autocommit(context: AutogenContext, op: AutocommitOp) -> list[str]:
 def _render_cast(context: AutogenContext, op: CastColumnOp) -> str:
     dialect: Any = context.dialect
     new: Any = op.modify_type
-    using = f"{dialect.identifier_preparer.quote(op.column_name)}::{new.compile(dialect=dialect)}"
-    text: str = renderers.dispatch(ops.AlterColumnOp)(context, op)
-    return f"{text[:-1]}, postgresql_using={using!r})"
+    old = getattr(op.existing_type, "item_type", op.existing_type)  # of an array
+    column = dialect.identifier_preparer.quote(op.column_name) + "::text" * isinstance(old, Enum)
+    using = f"{column}::{new.compile(dialect=dialect)}"
+    rendered: str = renderers.dispatch(ops.AlterColumnOp)(context, op)
+    return f"{rendered[:-1]}, postgresql_using={using!r})"
 
 
 @renderers.dispatch_for(RenameTableOp)
@@ -97,8 +100,7 @@ def _render_rename_table(context: AutogenContext, op: RenameTableOp) -> str:
 
 @renderers.dispatch_for(SqlOp)
 def _render_sql(context: AutogenContext, op: SqlOp) -> list[str]:
-    prefix = context.opts["alembic_module_prefix"]
-    return [f"{prefix}execute({op.sqltext!r})"] if op.sqltext else []
+    return [f"{context.opts['alembic_module_prefix']}execute({op.sqltext!r})"] if op.sqltext else []
 
 
 class LiteralPercent(DefaultImpl):
@@ -121,6 +123,11 @@ def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str
             item = item.impl_instance  # the schema needs no code of the application
             if type(item).__module__ == "sqlalchemy.sql.sqltypes":
                 return f"sa.{item!r}"
+        made = autogen_context.opts.get("made_enums", ())
+        if isinstance(item, Enum) and (item.schema, item.name) in made:
+            autogen_context.imports.add("from sqlalchemy.dialects import postgresql")
+            enum = ENUM(*item.enums, name=item.name, schema=item.schema, create_type=False)
+            return f"postgresql.{enum!r}"
         module = type(item).__module__
         has_prefix = autogen_context.opts["user_module_prefix"] is not None  # then it is imported
         if not has_prefix and not module.startswith(("sqlalchemy.", "alembic.")):

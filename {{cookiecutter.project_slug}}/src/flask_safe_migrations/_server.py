@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 CONNECT_TIMEOUT = 3  # seconds
 
+Options = dict[str, Any]
 # How the drivers call these limits. psycopg's limit for connecting covers the server's greeting.
 CONNECT_OPTIONS = dict.fromkeys(("psycopg", "psycopg2", "pymysql", "mysqldb"), "connect_timeout")
 CONNECT_OPTIONS["mysqlconnector"] = "connection_timeout"
@@ -44,7 +45,7 @@ def describe_database(url: URL) -> str:
     return f"{url.database} on {url.host or 'this machine'}{port}"
 
 
-def migration_options(url: URL) -> dict[str, Any]:
+def migration_options(url: URL) -> Options:
     """Return the engine options of the application that a connection for migrations takes over."""
     given = current_app.config.get("SQLALCHEMY_ENGINE_OPTIONS", {})
     kept = {name: value for name, value in given.items() if not name.startswith(("pool", "max_"))}
@@ -54,17 +55,13 @@ def migration_options(url: URL) -> dict[str, Any]:
     return kept
 
 
-def connect_args(
-    url: URL, given: dict[str, Any] | None = None, read_timeout: float = 0
-) -> dict[str, Any]:
+def connect_args(url: URL, given: Options | None = None, read_timeout: float = 0) -> Options:
     """Return options for connecting, with a limit of time where the address has none."""
     driver = url.get_driver_name()
     limits = {CONNECT_OPTIONS.get(driver): CONNECT_TIMEOUT, READ_OPTIONS.get(driver): read_timeout}
     kept = {name: value for name, value in (given or {}).items() if name not in QUERY_LIMITS}
-    given_in_url = {None, *url.query}
-    return kept | {
-        str(it): limit for it, limit in limits.items() if limit and it not in given_in_url
-    }
+    skipped = {None, *url.query}
+    return kept | {str(it): limit for it, limit in limits.items() if limit and it not in skipped}
 
 
 def check_database(url: URL) -> None:

@@ -157,7 +157,7 @@ class SQLite(SQLiteImpl):
         return None
 
 
-def _read_schema(connection: Connection, table: str) -> list[tuple[str, str, str]]:
+def _read_schema(connection: Connection, table: str) -> list[tuple[str, ...]]:
     """Return the kind, the name and the statement of all that belongs to a table."""
     query = "SELECT type, name, sql FROM sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL"
     return [(row.type, row.name, row.sql) for row in connection.exec_driver_sql(query, (table,))]
@@ -184,18 +184,16 @@ def _read_columns(connection: Connection, table: Table, new: Table) -> None:
                 key.onupdate, key.ondelete = row.on_update, row.on_delete
 
 
-def _take_indexes(
-    batch_impl: ApplyBatchImpl, table: Table, found: list[tuple[str, str, str]]
-) -> list[str]:
+def _take_indexes(impl: ApplyBatchImpl, table: Table, found: list[tuple[str, ...]]) -> list[str]:
     """Return what creates the indexes again. Alembic would do so without expressions and DESC."""
-    columns = batch_impl.columns
+    columns = impl.columns
     statements = {name: sql for kind, name, sql in found if kind == "index"}
     for name, keys in [(str(it.name), it.columns.keys()) for it in table.indexes]:
         is_renamed = any(key in columns and columns[key].name != key for key in keys)
-        if is_renamed or name not in batch_impl.indexes:
+        if is_renamed or name not in impl.indexes:
             statements.pop(name, None)
     for name in statements:
-        batch_impl.indexes.pop(name, None)
+        impl.indexes.pop(name, None)
     return [*statements.values()]
 
 

@@ -8,7 +8,7 @@ import click
 from alembic.util import CommandError
 from flask import current_app
 from flask.cli import NoAppException, ScriptInfo, with_appcontext
-from flask_migrate.cli import db as flask_db
+from flask_migrate.cli import db as base
 from sqlalchemy.exc import DBAPIError
 
 from . import _backfill, _lint, _prepare, _server
@@ -33,9 +33,7 @@ class DatabaseGroup(click.Group):
 
 
 # The entry point. Flask-Migrate's own group has the same commands.
-db = DatabaseGroup(
-    "db", flask_db.commands, params=flask_db.params, callback=flask_db.callback, help=flask_db.help
-)
+db = DatabaseGroup("db", base.commands, params=base.params, callback=base.callback, help=base.help)
 
 
 @contextmanager
