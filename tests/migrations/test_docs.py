@@ -194,11 +194,11 @@ def test_a_not_null_column_is_added_in_three_steps(kind: str, on: Make) -> None:
 
 
 def not_null_at_once(project: Project) -> None:
-    """Try what the page says of `Mapped[datetime]`."""
+    """Try what the page says of `Mapped[dt.datetime]`."""
     path = project.path / MODELS
     before = path.read_text()
     body = "    body: Mapped[str] = mapped_column(Text)\n"
-    path.write_text(before.replace(body, f"{body}    updated_at: Mapped[datetime]\n"))
+    path.write_text(before.replace(body, f"{body}    updated_at: Mapped[dt.datetime]\n"))
     done = project.run("uv", "run", "flask", "db", "migrate", "-m", "add updated_at")
     path.write_text(before)
 
@@ -330,7 +330,7 @@ def test_a_deployment_makes_the_database_past_the_pooler(
 
 
 def test_the_settings_and_defaults_are_those_of_the_application(project: Project) -> None:
-    table = dict(re.findall(r"^\| `(MIGRATION_\w+)` \| (\w+) \|", PAGE, re.MULTILINE))
+    table = dict(re.findall(r"^\| `(MIGRATION_\w+)` \| ([\w.]+) \|", PAGE, re.MULTILINE))
     script = (
         "from my_app import create_app\n"
         "for name, value in create_app().config.items():\n"
