@@ -179,7 +179,7 @@ def check_slug(answer: object) -> str:
     slug = str(answer).strip(" ")
     if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", slug, re.ASCII):
         raise InvalidAnswer(
-            "is not a package name: start with a letter, go on with a-z, 0-9 and _,"
+            "is not a valid package name: start with a letter, go on with a-z, 0-9 and _,"
             " and end with a letter or digit, as in my_app."
         )
     if len(slug) > MAX_SLUG_LENGTH:

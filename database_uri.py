@@ -204,7 +204,7 @@ def _check_query(query: str) -> None:
 def _check_path(address: str) -> None:
     if address in ("", "/", "/:memory:"):
         raise InvalidUri(
-            "is a database in memory, which is empty again in each process: name a file,"
+            "is a database in memory, which starts empty in each process: name a file,"
             " as in sqlite:///my_app.db."
         )
     if address and not address.startswith("/"):

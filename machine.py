@@ -14,7 +14,7 @@ def find_missing() -> Iterator[str]:
     """Return a sentence for each thing that is missing, with what follows from it."""
     git = shutil.which("git")
     if not git:
-        yield "git is not installed: the project will be in no repository."
+        yield "git is not installed: the project will have no repository."
     elif fails([git, "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"]):
         yield (
             "git does not know your name: the project will not be committed."

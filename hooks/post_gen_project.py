@@ -89,7 +89,7 @@ def main(context: dict[str, Any]) -> int:
         set_up.set_up()
     except (set_up.SetUpError, OSError, KeyboardInterrupt) as error:
         print(f"\n{str(error) or 'Interrupted.'}\n")
-        print("The project is not kept, because of SET_UP_STRICT=1.\n", flush=True)
+        print("The project is deleted, because SET_UP_STRICT=1 is set.\n", flush=True)
         return 1
     return 0
 

@@ -92,7 +92,7 @@ def test_a_note_is_written_changed_and_deleted_by_mouse(site: int, browsing: Bro
     page.get_by_label("Tags").fill("x" * 51)
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_label("Tags")).to_have_accessible_description(
-        "A tag has at most 50 characters."
+        "A tag can have at most 50 characters."
     )
     page.get_by_label("Tags").fill("shop, cold")
     page.get_by_role("button", name="Save").click()
@@ -192,7 +192,7 @@ def test_notes_are_searched_and_leafed_through(
     expect(notes.first).to_have_text("Zebra 40")
     page.get_by_label("Search").fill("nothing like it")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("main")).to_contain_text("There are no notes like that.")
+    expect(page.get_by_role("main")).to_contain_text("No notes were found.")
     page.get_by_role("link", name="Show all").click()
     expect(notes).to_have_count(20)
     page.get_by_label("Search").fill("garden")
@@ -216,13 +216,13 @@ def test_of_two_editors_the_second_is_told_and_keeps_the_text(
     second.get_by_label("Text").fill("Of the second")
     second.get_by_role("button", name="Save").click()
 
-    expect(second.get_by_role("alert")).to_contain_text("Somebody has changed this note")
+    expect(second.get_by_role("alert")).to_contain_text("This note was changed after you opened it")
     expect(second.get_by_label("Text")).to_have_value("Of the second")
     with second.expect_popup() as theirs:
         second.get_by_role("link", name="theirs").click()
     expect(theirs.value.get_by_role("article")).to_contain_text("Of the first")
     expect(second.get_by_label("Text")).to_have_value("Of the second")
-    second.get_by_role("link", name="start again").click()
+    second.get_by_role("link", name="edit the saved version").click()
     expect(second.get_by_label("Text")).to_have_value("Of the first")
 
 

@@ -65,7 +65,7 @@ DIALOG: dict[str, tuple[dict[str, str], str]] = {
         "Book Shop",
     ),
     "project_slug": (
-        {"../x": "is not a package name", "flask": "another name", "taken": "already exists"},
+        {"../x": "is not a valid package name", "flask": "another name", "taken": "already exists"},
         "shop",
     ),
     "description": ({" ": "is empty"}, "Sells books."),

@@ -220,7 +220,7 @@ def in_memory(place: Place) -> Case:
     only_sqlite(place)
     return Case(
         "sqlite:///file::memory:?uri=true",
-        "in memory, which is empty again in each process. Name a file",
+        "in memory, which starts empty in each process. Name a file",
     )
 
 

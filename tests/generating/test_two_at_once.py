@@ -54,7 +54,7 @@ def test_two_that_set_up_the_same_project(user: User) -> None:
     )
 
     assert (winner.returncode, loser.returncode) == (0, 1)
-    assert "Another process is setting up the project." in loser.stdout
+    assert "Another process is setting up the project: wait for it." in loser.stdout
     project = Project(path, user.env)
     assert len(project.revisions()) == 1
     assert "(head)" in project.flask("db", "current")

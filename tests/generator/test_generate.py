@@ -341,7 +341,7 @@ def test_without_the_packages_of_development_it_says_what_to_run(
 
 
 # Strings of the example that tell what it is.
-NAMES = {"'Notes with tags'": "'Notes'", "'Text'": "'Body'", "Search titles and texts": "Search"}
+NAMES = {"'Notes with tags'": "'Notes'", "'Text'": "'Body'", "Search titles and text": "Search"}
 
 
 def tokens(path: Path) -> list[str]:

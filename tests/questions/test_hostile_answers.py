@@ -173,7 +173,7 @@ def check_project(project: Path, given: dict[str, str]) -> None:
         parse(path.suffix, content)
     given = {question: answer.strip(" ") for question, answer in given.items()}
     name = given.get("project_name", "My App")
-    description = given.get("description", "A Flask application whose database is migrated.")
+    description = given.get("description", "A Flask application with database migrations.")
     author = {
         "name": given.get("author_name", "Your Name"),
         "email": given.get("author_email", "you@example.com"),

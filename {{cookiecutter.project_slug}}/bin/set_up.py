@@ -129,7 +129,7 @@ def report_error(error: BaseException) -> None:
     print(f"\n{str(error) or 'Interrupted.'}")
     command = retry_command()
     if isinstance(error, DatabaseMissing):
-        print("On another machine, a database is created only on request. To finish, run:")
+        print("On a remote server, a database is created only on request. To finish, run:")
         command += f" {CREATE_DATABASE}"
     else:
         print("The project is written, but not set up. To finish, run:")
@@ -152,7 +152,7 @@ def exclusive_lock() -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SetUpError("Another process is setting up the project.") from None
+            raise SetUpError("Another process is setting up the project: wait for it.") from None
         except OSError:
             pass  # a network file system without locks
         yield
@@ -232,7 +232,7 @@ def sync(uv: str, environment: Mapping[str, str]) -> None:
             if not unbuilt:
                 raise
             run([*command, "--no-install-package", unbuilt[1]], environment)
-            print(f"\r    {unbuilt[1]} can't be built here; its documentation says what it needs.")
+            print(f"\r    {unbuilt[1]} can't be built: install what it needs, then run: uv sync")
     except BaseException:
         if not was_there:  # uv would take a package that is half written for an installed one
             shutil.rmtree(venv, ignore_errors=True)
@@ -279,8 +279,8 @@ def start_repository(environment: Mapping[str, str]) -> None:
     with step("git init"):
         run([git, *GIT_OPTIONS, "init", "--quiet"], environment)
     if not succeeds([git, "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"], environment):
-        print("    Nothing is committed: git does not know who you are (git config user.name).")
-        print("    Set that, then run: git add --all && git commit")
+        print("    Nothing was committed: git doesn't know you (git config user.name, user.email).")
+        print("    Set both, then run: git add --all && git commit")
         return
     try:
         with step('git commit -m "Initial commit"'):

@@ -60,7 +60,7 @@ def write_initial_migration(console: TextIO) -> None:
     message = ["-m", "initial migration"]
     run_flask("db", "migrate", *message, hidden=["--rev-id", revision], console=console)
     if not any(versions.glob("*.py")):
-        sys.exit("flask db migrate wrote no revision, although there are models.")
+        sys.exit("flask db migrate wrote no revision. Does the application import its models?")
 
 
 def ensure_database_exists(create: bool, console: TextIO) -> None:
@@ -106,7 +106,7 @@ def print_unknown_tables(console: TextIO) -> None:
     from flask_safe_migrations import unknown_tables
 
     if tables := unknown_tables():
-        print(f"    Tables of others, which are left alone: {', '.join(tables)}", file=console)
+        print(f"    Tables that no migration made, left unchanged: {', '.join(tables)}", file=console)
 
 
 def run_flask(*arguments: str, console: TextIO, hidden: Sequence[str] = ()) -> None:

@@ -98,7 +98,7 @@ def test_a_value_that_cannot_be_used_is_named(client: FlaskClient) -> None:
 
         assert answer.status_code == 422
         assert [*problem(answer)["errors"]["json"]] == ["name"]
-        assert "See errors" in problem(answer)["detail"]
+        assert "see errors" in problem(answer)["detail"]
 
 
 def test_a_parameter_that_is_a_list_may_be_repeated(client: FlaskClient) -> None:

@@ -75,7 +75,7 @@ def test_over_https_no_other_host_can_set_the_cookie(new_app: NewApp) -> None:
     cookie = client.get_cookie("__Host-session")
     assert cookie
     assert (cookie.secure, cookie.path, cookie.domain) == (True, "/", "localhost")
-    assert "Browsers keep the session cookie only over https" in client.post("/form").text
+    assert "Browsers send the session cookie only over https" in client.post("/form").text
 
 
 def test_a_form_is_taken_hours_after_it_was_opened(client: FlaskClient) -> None:

@@ -154,7 +154,7 @@ def test_of_two_changes_at_once_the_second_is_refused(
 
     assert answer.status_code == 409
     assert answer.json is not None
-    assert "Somebody has changed this" in answer.json["detail"]
+    assert "This was changed in the meantime" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("note_id", ["0", "1", str(2**31), "9" * 5000, "-1", "one"])
@@ -225,7 +225,7 @@ def test_a_value_that_cannot_be_stored_is_named(
 
     assert answer.status_code == 422
     assert find_path(problem(answer)["errors"]) == path
-    assert "See errors" in problem(answer)["detail"]
+    assert "see errors" in problem(answer)["detail"]
     assert titles(client) == []
 
 

@@ -21,7 +21,7 @@ def titles(app: Flask) -> list[str]:
 
 def test_without_notes_the_list_says_so(client: FlaskClient) -> None:
     assert "There are no notes yet." in client.get("/notes").text
-    assert "There are no notes like that." in client.get("/notes?q=milk").text
+    assert "No notes were found." in client.get("/notes?q=milk").text
 
 
 def test_a_new_note_is_shown_and_listed(client: FlaskClient) -> None:
@@ -62,7 +62,7 @@ def test_of_two_who_change_a_note_the_second_is_told(app: Flask, client: FlaskCl
     response = submit(client, path, title="Beer", version=seen_before)
 
     assert response.status_code == 409
-    assert "Somebody has changed this note" in response.text
+    assert "This note was changed after you opened it" in response.text
     assert 'value="Beer"' in response.text
     assert titles(app) == ["Bread"]
 
@@ -113,8 +113,8 @@ def test_the_list_is_searched(client: FlaskClient, app: Flask) -> None:
         ("title", "a\0b", "Remove the control characters"),
         ("body", "x" * (models.MAX_BODY_LENGTH + 1), "longer than"),
         ("body", "a\x1bb", "Remove the control characters"),
-        ("tags", "x" * (Tag.name.type.length + 1), "A tag has at most"),
-        ("tags", ",".join(map(str, range(models.MAX_TAGS + 1))), "A note has at most"),
+        ("tags", "x" * (Tag.name.type.length + 1), "A tag can have at most"),
+        ("tags", ",".join(map(str, range(models.MAX_TAGS + 1))), "A note can have at most"),
     ],
 )
 def test_what_cannot_be_stored_is_explained(

@@ -46,7 +46,7 @@ def test_a_token_opens_the_api(app: Flask, client: FlaskClient) -> None:
 
     assert get_status(app, f"Bearer {token}") == 200
     page = client.get("/accounts/tokens").text
-    assert "backup, until" in page
+    assert "backup, expires" in page
     assert token not in page
     with app.app_context():
         assert token not in str(db.session.execute(select(Token.__table__)).all())

@@ -150,7 +150,7 @@ def render_problem(error: HTTPException) -> Response:
     problem |= {"detail": error.description, "instance": quote(request.path)}
     # The messages of webargs: https://webargs.readthedocs.io/en/latest/framework_support.html#error-handling
     if messages := getattr(error, "data", {}).get("messages"):
-        problem |= {"detail": "Some values can't be used. See errors.", "errors": messages}
+        problem |= {"detail": "Some values are invalid: see errors.", "errors": messages}
     return Response(json.dumps(problem), error.code, error.get_headers(), content_type=PROBLEM_JSON)
 
 

@@ -101,7 +101,7 @@ def _check_secret_key(key: str) -> None:
     """Refuse a key that can be guessed: https://cwe.mitre.org/data/definitions/1391."""
     if not key or (not get_debug_flag() and (len(key) < 32 or len(set(key)) < 10)):
         raise ValidationError(
-            "It can be guessed. Set it to at least 32 random characters, as printed by:"
+            "It is missing or easy to guess. Set it to at least 32 random characters, as printed by:"
             ' python -c "import secrets; print(secrets.token_hex(32))"'
         )
 

@@ -24,7 +24,7 @@ TEMPORARY = re.compile(
     "|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
     "|1290|1792|1836|1213|1021|1114|1205|1317|1969|3024|1047"  # MySQL, in the same order
 )
-READ_ONLY = {"25006", 1290, 1792, 1836}
+CHANGED = "This was changed in the meantime. Open it again, then repeat your change."
 CONFLICT = re.compile("23503|23505|SQLITE_CONSTRAINT_(FOREIGNKEY|PRIMARYKEY|UNIQUE)|1062|1451|1452")
 
 
@@ -55,18 +55,18 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL's own code: its SQLSTATE says less
         if any(CONFLICT.fullmatch(str(code)) for code in codes):
-            return handle_conflict(error, "The value is taken, or other rows refer to this one.")
+            return handle_conflict(error, "The value is taken, or something else refers to this.")
         if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
-        if READ_ONLY.intersection(codes):
-            db.engine.dispose()  # after a failover, connect to the new primary
+        if {"25006", 1290, 1792, 1836}.intersection(codes):
+            db.engine.dispose()  # read-only: after a failover, connect to the new primary
     current_app.logger.error("No database for %s %s", request.method, request.path, exc_info=error)
     db.session.rollback()
     text = "The database is unavailable. Try again in a minute."
     return render_error(ServiceUnavailable(text, retry_after=60))
 
 
-def handle_conflict(error: object, text: str = "Somebody has changed this.") -> ResponseReturnValue:
+def handle_conflict(error: object, text: str = CHANGED) -> ResponseReturnValue:
     """Return 409: the row is not as the request expects, or can't be."""
     db.session.rollback()
     return render_error(Conflict(text))

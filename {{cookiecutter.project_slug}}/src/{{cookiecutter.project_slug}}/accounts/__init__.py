@@ -117,10 +117,10 @@ def _check_registration(app: Flask, user: Account, **extra: object) -> None:
 def _finish_new_address(app: Flask, user: Account, old_email: str, **extra: object) -> None:
     """End the links and sessions of the old address, and tell it about the new one."""
     if user != current_user:
-        abort(403, "This link is for another account.")
+        abort(403, "This link is for another account. Log in to that one, and open it again.")
     current_app.extensions["security"].datastore.set_uniquifier(user)
     sessions.keep_current(user)
-    events.notify(user, f"The address of your account is now {user.email}.", old_email)
+    events.notify(user, f"The email address of your account is now {user.email}.", old_email)
 
 
 def _take_time(app: Flask | None = None, **extra: object) -> None:
@@ -149,14 +149,14 @@ def _check_form() -> ResponseReturnValue | None:
         return None
     g.writes = True  # even on GET: the links in messages confirm addresses. See database.py.
     if request.is_json:
-        abort(415, "Send a form. Programs use the API, with a token.")
+        abort(415, "This page accepts only forms. Programs can use the API, with a token.")
     for name, value in request.form.items(multi=True):
         if "password" in name and len(value) > MAX_PASSWORD_LENGTH:
-            abort(413, f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
+            abort(413, f"A password can have at most {MAX_PASSWORD_LENGTH} characters.")
     try:
         urlsplit(request.values.get("next", ""))
     except ValueError as error:
-        abort(400, f"The address of the next page can't be read: {error}.")
+        abort(400, f"The URL of the next page can't be read: {error}.")
     has_new_key = session.get("tf_state") == "validating_profile"
     is_for_code = request.endpoint == "security.two_factor_token_validation"
     if is_for_code and current_user.is_authenticated and not has_new_key:
@@ -193,6 +193,6 @@ def _add_headers(response: Response) -> Response:
     if is_form and response.status_code == 200:  # the form is shown again
         log.warning("Failed to log in")
     if "needs_password" in g:
-        flash("Now choose a password.")
+        flash("Now choose a password, even if you chose one when you registered.")
         response.location = generate_reset_link(g.needs_password)[0]  # type: ignore[no-untyped-call]
     return response

@@ -64,7 +64,7 @@ class PasswordUtil(flask_security.PasswordUtil):
         email = str(account.email if account else kwargs.get("email"))
         known = [email, email.partition("@")[0], current_app.config["PROJECT_NAME"]]
         if not messages and zxcvbn(normal[:MAX_CHECKED], known)["score"] < MIN_SCORE:
-            messages = ["This password is too common. Add words that have nothing to do with it."]
+            messages = ["This password is easy to guess. Add a few unrelated words."]
         return messages, normal
 
     def normalize(self, password: str) -> str:

@@ -24,8 +24,8 @@ LOGGED = {
 }
 # Flask-Security tells them of a new password itself.
 TOLD = {
-    flask_security.tf_profile_changed: "The second factor was set up or changed.",
-    flask_security.tf_disabled: "The second factor was turned off.",
+    flask_security.tf_profile_changed: "Two-factor authentication was set up or changed.",
+    flask_security.tf_disabled: "Two-factor authentication was turned off.",
     flask_security.wan_registered: "A passkey was added.",
     flask_security.wan_deleted: "A passkey was removed.",
 }

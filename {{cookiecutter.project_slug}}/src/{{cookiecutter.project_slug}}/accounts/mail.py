@@ -81,7 +81,7 @@ def send(message: EmailMessage) -> None:
         text = message.get_body(("plain",))
         log.info("To %s: %s\n\n%s", message["To"], message["Subject"], text and text.get_content())
         if has_request_context():
-            flash("In development, the message is printed in the terminal of flask run.")
+            flash("In development, no email is sent: it is printed in the terminal of flask run.")
     else:
         log.error("MAIL_URL is not set: “%s” is not sent", message["Subject"])
 

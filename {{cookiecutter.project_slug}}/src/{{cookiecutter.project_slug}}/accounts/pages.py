@@ -24,14 +24,14 @@ from .settings import FRESHNESS
 
 # The page of the account links to those that are not turned off.
 LINKS = {
-    "security.change_email": "Change the address",
-    "security.change_password": "Change the password",
-    "security.two_factor_setup": "Second factor",
+    "security.change_email": "Change your email address",
+    "security.change_password": "Change your password",
+    "security.two_factor_setup": "Two-factor authentication",
     "security.mf_recovery_codes": "Recovery codes",
     "security.wan_register": "Passkeys",
     "accounts.list_sessions": "Sessions",
-    "tokens.index": "Tokens for programs",
-    "accounts.delete": "Delete the account",
+    "tokens.index": "API tokens",
+    "accounts.delete": "Delete your account",
 }
 
 # These are for one role only.
@@ -49,7 +49,7 @@ blueprint = Blueprint(
 class InvitationForm(FlaskForm):
     """The form to invite somebody."""
 
-    email = EmailField("Address", [DataRequired(), EmailValidation(verify=True)])
+    email = EmailField("Email address", [DataRequired(), EmailValidation(verify=True)])
 
 
 @blueprint.get("/", strict_slashes=False)

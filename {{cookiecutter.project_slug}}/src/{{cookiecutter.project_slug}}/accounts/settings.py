@@ -16,7 +16,7 @@ IDLE_TIME = timedelta(hours=12)  # after which they do, too, unless they chose t
 FRESHNESS = timedelta(minutes=10)
 
 LOGIN_FAILED = (
-    "The address or the password is wrong, or the account is closed or has not been confirmed."
+    "The email address or password is wrong, or the account is disabled or not yet confirmed."
 )
 INVALID_LINK = "This link is invalid, has expired, or has already been used. Request a new one."
 
@@ -51,7 +51,10 @@ def get_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "SECURITY_HASHING_SCHEMES": ["hex_sha256"],
         "SECURITY_MSG_GENERIC_AUTHN_FAILED": (LOGIN_FAILED, "error"),
         "SECURITY_MSG_UNAUTHENTICATED": ("Log in first.", "error"),
-        "SECURITY_MSG_API_ERROR": (INVALID_LINK, "error"),
+        "SECURITY_MSG_API_ERROR": ("That is invalid or has expired. Try again.", "error"),
+        "SECURITY_MSG_REAUTHENTICATION_REQUIRED": ("Confirm that it is you, to continue.", "error"),
+        "SECURITY_MSG_REAUTHENTICATION_SUCCESSFUL": ("Thanks. You can continue.", "info"),
+        "SECURITY_MSG_TWO_FACTOR_DISABLED": ("Two-factor authentication is off.", "success"),
         "SECURITY_MSG_INVALID_CONFIRMATION_TOKEN": (INVALID_LINK, "error"),
         "SECURITY_MSG_INVALID_RESET_PASSWORD_TOKEN": (INVALID_LINK, "error"),
         # https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html

@@ -48,7 +48,7 @@ class TokenForm(FlaskForm):
     """The form to create a token."""
 
     name = StringField(
-        "What is it for?",
+        "What is the token for?",
         [
             DataRequired(),
             Length(max=100),
@@ -71,7 +71,7 @@ def index() -> str:
     form, new = TokenForm(), ""
     if form.validate_on_submit():
         new = create_token(current_user, form.name.data or "")
-        notify(current_user, f"The token “{form.name.data}” was created.")
+        notify(current_user, f"The API token “{form.name.data}” was created.")
     tokens = list_for(current_user)
     return render_template("accounts/tokens.html", form=form, new=new, tokens=tokens)
 
@@ -84,7 +84,7 @@ def revoke(token_id: int) -> ResponseReturnValue:
     if token := db.session.scalar(query):
         db.session.delete(token)
         db.session.commit()
-        notify(current_user, "A token was revoked.")
+        notify(current_user, f"The API token “{token.name}” was revoked.")
         flash("The token was revoked.")
     return redirect(url_for(".index"))
 
@@ -121,7 +121,7 @@ def require_token() -> None:
     if account_id is None:
         abort(
             401,
-            "Send a valid token in the header, as in Authorization: Bearer …. Create one at"
+            "Send a valid token in the header Authorization: Bearer TOKEN. Create one at"
             f" {url_for('tokens.index')}.",
             www_authenticate=WWWAuthenticate("bearer"),
         )

@@ -24,7 +24,7 @@ class NoteSchema(Schema):
     title = text_field(NOT_BLANK, MAX_TITLE_LENGTH, "One line, not blank.", required=True)
     body = text_field(MULTILINE, MAX_BODY_LENGTH, "May have more than one line.", load_default="")
     tags = fields.List(
-        text_field(TAG, MAX_TAG_LENGTH, "A word, without commas."),
+        text_field(TAG, MAX_TAG_LENGTH, "One line, not blank, without commas."),
         attribute="tag_names",  # of a Note, and the argument of save_note
         validate=validate.Length(max=MAX_TAGS),
         load_default=list,
@@ -41,8 +41,8 @@ class NotesSchema(Schema):
 
 
 class NotesQuerySchema(Schema):
-    search = text_field(ONE_LINE, 200, "A text in the title or the body.", data_key="q")
-    tag = text_field(ONE_LINE, MAX_TAG_LENGTH, "A tag of the notes.")
+    search = text_field(ONE_LINE, 200, "Text in the title or the body.", data_key="q")
+    tag = text_field(ONE_LINE, MAX_TAG_LENGTH, "Only notes with this tag.")
     before = fields.Integer(validate=validate.Range(1, MAX_INTEGER))  # the id of a newer note
     limit = fields.Integer(validate=validate.Range(1, 100), load_default=20)
 
@@ -84,7 +84,7 @@ class NoteView(MethodView):
     @blueprint.arguments(NoteSchema)
     @blueprint.response(200, NoteSchema)
     def put(self, values: dict[str, Any], note_id: int) -> Note:
-        """Replace a note. What is left out becomes empty."""
+        """Replace a note. Optional fields that are left out become empty."""
         note = queries.get_note_or_404(note_id)
         blueprint.check_etag(note, NoteSchema)
         queries.save_note(note, **values)

@@ -22,6 +22,6 @@ class NoteForm(FlaskForm):
     def validate_tags(self, field: StringField) -> None:
         names = split_tags(field.data)
         if any(len(name) > MAX_TAG_LENGTH for name in names):
-            raise ValidationError(f"A tag has at most {MAX_TAG_LENGTH} characters.")
+            raise ValidationError(f"A tag can have at most {MAX_TAG_LENGTH} characters.")
         if len(names) > MAX_TAGS:
-            raise ValidationError(f"A note has at most {MAX_TAGS} tags.")
+            raise ValidationError(f"A note can have at most {MAX_TAGS} tags.")

@@ -3,8 +3,8 @@
 const form = document.querySelector("form[data-passkey]");
 // https://www.w3.org/TR/webauthn-3/#sctn-privacy-considerations-client says why browsers give few details.
 const REASONS = {
-  SecurityError: "Passkeys need a host name: open http://localhost with the same port.",
-  InvalidStateError: "This device already has a passkey of this account.",
+  SecurityError: "Passkeys don't work at an IP address. Open this site by its name, which is http://localhost in development.",
+  InvalidStateError: "This device already has a passkey for this account.",
 };
 
 function askForPasskey(event) {
@@ -15,7 +15,7 @@ function askForPasskey(event) {
       const name = Object.keys(REASONS).find((name) => result.error_msg.includes(name));
       const state = document.getElementById("passkey-state");
       state.setAttribute("role", "alert");
-      state.textContent = REASONS[name] ?? "The browser gave no passkey that can be used here.";
+      state.textContent = REASONS[name] ?? "No passkey was used: the request was canceled or timed out, or there is no passkey for this site. Try again.";
     } else {
       form.elements.credential.value = result.credential;
       form.submit();
