@@ -119,7 +119,7 @@ def missing_elsewhere(place: Place) -> Case:
 @state("holds tables of others")
 def others(place: Place) -> Case:
     uri = place.new(*OTHERS)
-    return Case(uri, "left alone: customer, purchase", untouched=uri)
+    return Case(uri, "unchanged: customer, purchase", untouched=uri)
 
 
 @state("holds tables of others under our names")

@@ -106,7 +106,7 @@ def print_unknown_tables(console: TextIO) -> None:
     from flask_safe_migrations import unknown_tables
 
     if tables := unknown_tables():
-        print(f"    Tables that no migration made, left unchanged: {', '.join(tables)}", file=console)
+        print(f"    Tables that no migration made, unchanged: {', '.join(tables)}", file=console)
 
 
 def run_flask(*arguments: str, console: TextIO, hidden: Sequence[str] = ()) -> None:
