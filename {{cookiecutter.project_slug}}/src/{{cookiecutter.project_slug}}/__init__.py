@@ -48,5 +48,5 @@ def create_app(test_config: object | None = None) -> Flask:
     app.extensions["api"].register_blueprint(notes_api)
 {%- endif %}
 
-    errors.init_app(app)  # last, because Flask-Smorest registers error handlers of its own
+    errors.init_app(app)  # last: extensions register error handlers of their own
     return app

@@ -43,7 +43,7 @@ class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> object:
-        # Another site can't send this type without a CORS preflight, so no CSRF token is needed.
+        # Another site can't send this type without a preflight: https://fetch.spec.whatwg.org/
         if req.mimetype != "application/json":
             abort(415, "Send JSON, with the header Content-Type: application/json.")
         try:

@@ -33,7 +33,7 @@ def _check_request() -> None:
         abort(413)
     root = request.script_root  # from X-Forwarded-Prefix: links would lead to the host "//host"
     if not f"{root}/".startswith("/") or root.startswith(("//", "/\\")) or None in request.form:
-        raise SecurityError  # not 400: error.html can't show a field without a name
+        raise SecurityError  # not 400: the page for it can't show a field without a name
 
 
 def _add_headers(response: Response) -> Response:
