@@ -65,8 +65,18 @@ def each_pair() -> list[dict[str, str]]:
     return chosen
 
 
-for_each_pair = pytest.mark.parametrize(
-    "answers", each_pair(), ids=lambda answers: "-".join(answers.values())
+def name_of(answers: dict[str, str]) -> str:
+    return "-".join(answers.values())
+
+
+for_each_pair = pytest.mark.parametrize("answers", each_pair(), ids=name_of)
+every_second_weekly = pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(answers, marks=[pytest.mark.weekly] if number % 2 else [])
+        for number, answers in enumerate(each_pair())
+    ],
+    ids=name_of,
 )
 
 
@@ -136,7 +146,7 @@ def is_unanswered(audit: str) -> bool:
 
 
 @pytest.mark.thorough
-@for_each_pair
+@every_second_weekly
 def test_a_clean_clone_passes_each_command_of_ci(
     answers: dict[str, str],
     new_uri: Callable[[str], str],
@@ -144,7 +154,7 @@ def test_a_clean_clone_passes_each_command_of_ci(
     request: pytest.FixtureRequest,
 ) -> None:
     """With all lines and branches covered, and every warning an error."""
-    user.env |= IDENTITY | {"SET_UP_STRICT": "1", "UV_HTTP_RETRIES": "0"}
+    user.env |= IDENTITY | {"SET_UP_STRICT": "1", "UV_HTTP_RETRIES": "3"}
     kind, ci = answers["database"], answers["ci"]
     options = [f"{name}={answer}" for name, answer in answers.items() if name != "database"]
     project = user.project(f"database_uri={new_uri(kind)}", *options)
