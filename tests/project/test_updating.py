@@ -14,7 +14,7 @@ from servers import KINDS, Server, driver_named, execute, rows
 
 SECTIONS = sections_of(TEMPLATE / "docs" / "updating.md")
 BY_GIT = "Update with git alone"
-NAME = "    name: Mapped[str] = mapped_column(String(MAX_TAG_LENGTH), unique=True)\n"
+NAME = "    name: Mapped[str] = mapped_column(String(50), unique=True)\n"
 TEMPLATE_FILES = "{{cookiecutter.project_slug}}/src/{{cookiecutter.project_slug}}"
 EXTENSION = "src/flask_safe_migrations"
 TEMPLATE_EXTENSION = f"{{{{cookiecutter.project_slug}}}}/{EXTENSION}"

@@ -5,9 +5,9 @@ from typing import Any
 from flask_smorest.fields import Upload
 from marshmallow import EXCLUDE, Schema, fields, validate
 
-from .api import NOT_BLANK, ApiBlueprint, text_field
+from .api import NOT_BLANK, Blueprint, text_field
 
-blueprint = ApiBlueprint("api_goods", __name__, url_prefix="/api/goods")
+blueprint = Blueprint("api_goods", __name__, url_prefix="/api/goods")
 
 
 class GoodSchema(Schema):

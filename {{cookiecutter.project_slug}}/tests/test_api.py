@@ -18,12 +18,12 @@ from werkzeug.test import TestResponse
 
 from {{ cookiecutter.project_slug }}.api import (
     NOT_BLANK,
-    ApiBlueprint,
+    Blueprint,
     text_field,
 )
 
 LAMP = {"name": "Desk lamp"}
-blueprint = ApiBlueprint("lamps", __name__, url_prefix="/api/lamps")
+blueprint = Blueprint("lamps", __name__, url_prefix="/api/lamps")
 
 
 class LampSchema(Schema):

@@ -18,7 +18,7 @@ from werkzeug.exceptions import Unauthorized
 from {{ cookiecutter.project_slug }}.accounts import mail
 from {{ cookiecutter.project_slug }}.accounts.models import Account
 from {{ cookiecutter.project_slug }}.accounts.tokens import TOKEN_LIFETIME, Token, require_token
-from {{ cookiecutter.project_slug }}.api import ApiBlueprint
+from {{ cookiecutter.project_slug }}.api import Blueprint
 from {{ cookiecutter.project_slug }}.database import db
 
 
@@ -56,7 +56,7 @@ def new_client(new_app: NewApp) -> FlaskClient:
     """Return the client of an application with an open and a closed operation."""
     app = new_app()
     for name, is_public in (("open", True), ("closed", False)):
-        blueprint = ApiBlueprint(name, __name__, url_prefix=f"/api/{name}")
+        blueprint = Blueprint(name, __name__, url_prefix=f"/api/{name}")
         blueprint.add_url_rule("", "add", lambda: {}, methods=["POST"])
         app.extensions["api"].register_blueprint(blueprint, public=is_public)
     return app.test_client()

@@ -41,7 +41,6 @@ class Type:
     parse: Callable[[str], str] | None = None  # the default, as Python
     can_be_unique: bool = True
     is_text: bool = False  # of one line
-    max_length: str = ""  # Python; of a text
 
 
 def parse_integer(limit: int) -> Callable[[str], str]:
@@ -88,7 +87,7 @@ def parse_time(text: str) -> str:
 
 LINE = Type(
     "str",
-    "String(MAX_{upper}_LENGTH)",
+    "String(200)",
     "StringField",
     ("Length(max=MAX_{upper}_LENGTH)",),
     "clean_text",
@@ -101,7 +100,6 @@ LINE = Type(
     bad_jsons=("1", '""', '"x" * (MAX_{upper}_LENGTH + 1)', r'"a\nb"'),
     parse=parse_line,
     is_text=True,
-    max_length="200",
 )
 INTEGER = Type(
     "int",
@@ -124,7 +122,7 @@ TYPES: Mapping[str, Type] = {
     "string": LINE,
     "email": Type(
         "str",
-        "String(MAX_{upper}_LENGTH)",
+        "String(254)",
         "EmailField",
         (*LINE.validators, 'Regexp(EMAIL, message="Not an e-mail address.")'),
         "clean_text",
@@ -133,11 +131,10 @@ TYPES: Mapping[str, Type] = {
         bad_texts=(('"x"', "Not an e-mail address."),),
         bad_jsons=("1", '"x"'),
         is_text=True,
-        max_length="254",
     ),
     "url": Type(
         "str",
-        "String(MAX_{upper}_LENGTH)",
+        "String(500)",
         "URLField",
         (*LINE.validators, 'Regexp(URL, message="Not an address on the web.")'),
         "clean_text",
@@ -147,7 +144,6 @@ TYPES: Mapping[str, Type] = {
         bad_texts=(('"javascript:alert(1)"', "Not an address on the web."),),
         bad_jsons=("1", '"x"'),
         is_text=True,
-        max_length="500",
     ),
     "text": Type(
         "str",
@@ -163,7 +159,6 @@ TYPES: Mapping[str, Type] = {
         ),
         bad_jsons=("1", '"x" * (MAX_{upper}_LENGTH + 1)', r'"\x1b"'),
         can_be_unique=False,
-        max_length="10_000  # a TEXT of MySQL holds 65,535 bytes",
     ),
     "integer": INTEGER,
     "bigint": Type(

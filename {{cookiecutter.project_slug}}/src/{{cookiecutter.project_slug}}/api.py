@@ -55,7 +55,7 @@ class Parser(FlaskParser):
             abort(400, f"The body is not valid JSON: {error}")
 
 
-class ApiBlueprint(flask_smorest.Blueprint):
+class Blueprint(flask_smorest.Blueprint):
     """A blueprint of the API: https://flask-smorest.readthedocs.io/en/latest/."""
 
     ARGUMENTS_PARSER = Parser()
@@ -103,9 +103,7 @@ class Api(flask_smorest.Api):
         app.add_url_rule("/", "home", lambda: app.redirect(request.script_root + "/api/docs"))
 {%- endif %}
 {% if cookiecutter.accounts == "yes" %}
-    def register_blueprint(
-        self, blp: ApiBlueprint, *, public: bool = False, **options: Any
-    ) -> None:
+    def register_blueprint(self, blp: Blueprint, *, public: bool = False, **options: Any) -> None:
         """Add the operations of a blueprint, for requests with a token or for all."""
         if not public:
             name = options.get("name", blp.name)
@@ -115,7 +113,7 @@ class Api(flask_smorest.Api):
                 if name in request.blueprints:
                     tokens.require_token()
 {% else %}
-    def register_blueprint(self, blp: ApiBlueprint, **options: Any) -> None:
+    def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
 {%- endif %}
 {%- if cookiecutter.interface == "pages+api" %}
         self.app.extensions["csrf"].exempt(blp)  # Parser.load_json refuses other sites
@@ -141,15 +139,14 @@ def text_field(pattern: str, max_length: int, description: str, **options: Any) 
 def is_api_request() -> bool:
     """Return whether the request is for a blueprint of the API, or another path below /api/."""
     blueprint = current_app.blueprints.get(request.blueprint or "")
-    return isinstance(blueprint, ApiBlueprint) or request.path.startswith("/api/")
+    return isinstance(blueprint, Blueprint) or request.path.startswith("/api/")
 
 
 def render_problem(error: HTTPException) -> Response:
     """Return the error as JSON."""
     problem = {"type": "about:blank", "title": error.name, "status": error.code}
     problem |= {"detail": error.description, "instance": quote(request.path)}
-    # The messages of webargs: https://webargs.readthedocs.io/en/latest/framework_support.html#error-handling
-    if messages := getattr(error, "data", {}).get("messages"):
+    if messages := getattr(error, "data", {}).get("messages"):  # of webargs
         problem |= {"detail": "Some values are invalid: see errors.", "errors": messages}
     return Response(json.dumps(problem), error.code, error.get_headers(), content_type=PROBLEM_JSON)
 

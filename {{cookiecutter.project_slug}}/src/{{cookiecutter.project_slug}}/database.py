@@ -100,14 +100,12 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
     by_driver: dict[str, dict[str, Any]] = {
         # _begin_on_sqlite sends BEGIN: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
         "pysqlite": {"timeout": seconds, "isolation_level": None},
-        # https://www.postgresql.org/docs/current/libpq-connect.html
-        "psycopg": {
+        "psycopg": {  # https://www.postgresql.org/docs/current/libpq-connect.html
             "connect_timeout": CONNECT_TIMEOUT,
             "tcp_user_timeout": seconds * 1000,
             "options": f"-c statement_timeout={seconds * 1000}",
         },
-        # https://pymysql.readthedocs.io/en/latest/modules/connections.html
-        "pymysql": {
+        "pymysql": {  # https://pymysql.readthedocs.io/en/latest/modules/connections.html
             "connect_timeout": CONNECT_TIMEOUT,
             "read_timeout": seconds,
             "init_command": f"SET time_zone = '+00:00', {mysql_limits}",

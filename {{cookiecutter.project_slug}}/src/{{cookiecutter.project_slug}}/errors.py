@@ -24,7 +24,6 @@ TEMPORARY = re.compile(
     "|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
     "|1290|1792|1836|1213|1021|1114|1205|1317|1969|3024|1047"  # MySQL, in the same order
 )
-CHANGED = "This was changed in the meantime. Open it again, then repeat your change."
 CONFLICT = re.compile("23503|23505|SQLITE_CONSTRAINT_(FOREIGNKEY|PRIMARYKEY|UNIQUE)|1062|1451|1452")
 
 
@@ -66,7 +65,7 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
     return render_error(ServiceUnavailable(text, retry_after=60))
 
 
-def handle_conflict(error: object, text: str = CHANGED) -> ResponseReturnValue:
+def handle_conflict(error: object, text: str = "It has changed. Reload it.") -> ResponseReturnValue:
     """Return 409: the row is not as the request expects, or can't be."""
     db.session.rollback()
     return render_error(Conflict(text))

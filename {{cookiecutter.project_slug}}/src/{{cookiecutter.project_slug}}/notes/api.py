@@ -6,7 +6,7 @@ from flask import request, url_for
 from flask.views import MethodView
 from marshmallow import Schema, fields, validate
 
-from ..api import MULTILINE, NOT_BLANK, ONE_LINE, ApiBlueprint, text_field
+from ..api import MULTILINE, NOT_BLANK, ONE_LINE, Blueprint, text_field
 from ..database import MAX_INTEGER
 from . import queries
 from .models import MAX_BODY_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH, Note
@@ -14,7 +14,7 @@ from .models import MAX_BODY_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, MAX_TITLE_LENGTH,
 # NOT_BLANK without commas, which separate tags in forms.
 TAG = r"^[^\x00-\x1f\x7f,]*[^\s\x00-\x1f\x7f\x85\ufeff,][^\x00-\x1f\x7f,]*$"
 
-blueprint = ApiBlueprint("api_notes", __name__, url_prefix="/api/notes", description="Notes")
+blueprint = Blueprint("api_notes", __name__, url_prefix="/api/notes", description="Notes")
 
 
 class NoteSchema(Schema):

@@ -11,9 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..database import db
 
-MAX_TITLE_LENGTH = 200
-MAX_BODY_LENGTH = 10_000  # a TEXT of MySQL holds 65,535 bytes
-MAX_TAG_LENGTH = 50
+MAX_TEXT_LENGTH = 10_000  # characters; a TEXT of MySQL holds 65,535 bytes
 MAX_TAGS = 20  # of a note
 
 note_tag = db.Table(
@@ -29,7 +27,7 @@ class Note(db.Model):
     """A text with a title."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    title: Mapped[str] = mapped_column(String(MAX_TITLE_LENGTH))
+    title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())  # by the database
     # Optimistic locking: https://docs.sqlalchemy.org/en/21/orm/versioning.html
@@ -69,6 +67,11 @@ class Tag(db.Model):
     """A word by which notes are found."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(MAX_TAG_LENGTH), unique=True)
+    name: Mapped[str] = mapped_column(String(50), unique=True)
 
     notes: Mapped[list[Note]] = relationship(secondary=note_tag, back_populates="tags")
+
+
+MAX_TITLE_LENGTH = Note.title.type.length or MAX_TEXT_LENGTH
+MAX_BODY_LENGTH = Note.body.type.length or MAX_TEXT_LENGTH
+MAX_TAG_LENGTH = Tag.name.type.length or MAX_TEXT_LENGTH
