@@ -133,6 +133,19 @@ def test_schemathesis_finds_no_fault_in_what_an_owner_adds(
     assert "Tested: 5" in printed
 
 
+def test_a_column_without_a_length_takes_what_it_holds(fresh_project: Project) -> None:
+    """The limits of the API and of the forms are those of the columns."""
+    fresh_project.replace(
+        "src/my_app/notes/models.py",
+        "title: Mapped[str] = mapped_column(String(200))",
+        "title: Mapped[str] = mapped_column(Text)",
+    )
+    with fresh_project.listen() as port:
+        assert get(port, "/healthz")[0] == 200
+        assert Api(port, "").create(title="x" * 10_000)[0].status == 201
+        assert Api(port, "").create(title="x" * 10_001)[0].status == 422
+
+
 # The first 65,536 letters that each pattern allows.
 ALLOWED = """
 const letters = [...Array(65536).keys()];
