@@ -168,6 +168,13 @@ class Document(TypeDecorator[Any]):
     cache_ok = True
 
 
+class Kind(TypeDecorator[Any]):
+    """A type of the application that is an enum."""
+
+    impl = Enum("x", "y", name="xy")
+    cache_ok = True
+
+
 UNIQUE = (column("code", Integer, unique=True), column("name", String(20)))
 CHANGES: dict[str, tuple[Models, Models, tuple[str, ...]]] = {
     "a longer string": (pet(column("a", String(20))), pet(column("a", String(40))), ()),
@@ -245,6 +252,11 @@ CHANGES: dict[str, tuple[Models, Models, tuple[str, ...]]] = {
             pet=lambda: [Column("a", Enum("x", "y", name="xy"))],
             toy=lambda: [Column("a", Enum("x", "y", name="xy"))],
         ),
+        (),
+    ),
+    "a native enum of a new table, too, in types of the application": (
+        pet(column("a", Kind)),
+        tables(pet=lambda: [Column("a", Kind)], toy=lambda: [Column("a", Kind)]),
         (),
     ),
     "the text of a check": (

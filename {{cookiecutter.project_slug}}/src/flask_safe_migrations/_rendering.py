@@ -119,15 +119,15 @@ class PostgreSQL(LiteralPercent, PostgresqlImpl):
 def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:
     """Write types and defaults that mean the same on every database."""
     if kind == "type":
-        if isinstance(item, TypeDecorator) and _types.is_plain(item):
+        if is_plain := isinstance(item, TypeDecorator) and _types.is_plain(item):
             item = item.impl_instance  # the schema needs no code of the application
-            if type(item).__module__ == "sqlalchemy.sql.sqltypes":
-                return f"sa.{item!r}"
         made = autogen_context.opts.get("made_enums", ())
         if isinstance(item, Enum) and (item.schema, item.name) in made:
             autogen_context.imports.add("from sqlalchemy.dialects import postgresql")
             enum = ENUM(*item.enums, name=item.name, schema=item.schema, create_type=False)
             return f"postgresql.{enum!r}"
+        if is_plain and type(item).__module__ == "sqlalchemy.sql.sqltypes":
+            return f"sa.{item!r}"
         module = type(item).__module__
         has_prefix = autogen_context.opts["user_module_prefix"] is not None  # then it is imported
         if not has_prefix and not module.startswith(("sqlalchemy.", "alembic.")):
