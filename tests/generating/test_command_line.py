@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -87,9 +89,25 @@ DIALOG: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
+def compare_with_docs(shown: str) -> None:
+    """Hold the session on the page of the questions against what was shown, or write it there."""
+    dialog = re.sub("A{60,}", "AAA…", shown[shown.index("[1/") : shown.index("The project is")])
+    lines = [line.strip() for line in dialog.splitlines()]
+    session = "\n".join(filter(None, lines))
+    page = TEMPLATE / "docs" / "questions.md"
+    text = page.read_text(encoding="utf-8")
+    before, start, recorded = text.partition("```console\n")
+    if os.environ.get("UPDATE_DOCS") == "1":
+        page.write_text(f"{before}{start}{session}\n```\n", encoding="utf-8")
+    else:
+        assert recorded == f"{session}\n```\n"
+
+
 def test_after_a_wrong_answer_the_question_is_asked_again(user: User) -> None:
     (user.folder / "taken").mkdir()
+    user.env |= IDENTITY
     terminal = at_the_prompt(user)
+    terminal.logfile_read = shown = io.StringIO()
     for number, (question, text) in enumerate(QUESTIONS.items(), start=1):
         wrong, right = DIALOG[question]
         for answer, message in wrong.items():
@@ -105,6 +123,7 @@ def test_after_a_wrong_answer_the_question_is_asked_again(user: User) -> None:
     terminal.close()
 
     assert terminal.exitstatus == 0
+    compare_with_docs(shown.getvalue().replace(str(user.folder), "/home/ada"))
     project = user.folder / "shop"
     about = tomllib.loads((project / "pyproject.toml").read_text())["project"]
     assert about["authors"] == [{"name": "Ada Lovelace", "email": "ada@example.org"}]
