@@ -77,7 +77,7 @@ def ensure_database_exists(create: bool, console: TextIO) -> None:
     url = make_url(current_app.config.get("MIGRATION_DATABASE_URL") or engine.url)
     if migrations.is_in_memory(url):
         sys.exit(
-            "DATABASE_URL in .env is an SQLite database in memory, which is empty again in each"
+            "DATABASE_URL in .env is an SQLite database in memory, which starts empty in each"
             " process. Name a file, as in sqlite:///app.db."
         )
     place = migrations.describe_database(url)
