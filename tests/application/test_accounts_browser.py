@@ -63,7 +63,7 @@ def code(key: str, steps: int = 0) -> str:
 def register(page: Page, site: Site, address: str) -> None:
     page.goto("/")
     page.get_by_role("link", name="Log in").click()
-    page.get_by_role("link", name="Create an account").click()
+    page.get_by_role("main").get_by_role("link", name="Register").click()
     page.get_by_label("Email").fill(address)
     page.get_by_label("Password", exact=True).fill("too short")
     page.get_by_label("Retype").fill("too short")
@@ -192,7 +192,7 @@ def test_an_account_is_managed_and_deleted(site: Site, browsing: Browsing) -> No
     expect(page.get_by_role("status").filter(has_text="can't be shown again")).to_be_visible()
     page.get_by_role("button", name="Revoke backup").click()
 
-    account(page, "Change the password")
+    account(page, "Change your password")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("New Password").fill("another good password")
     page.get_by_label("Retype").fill("another good password")
@@ -200,7 +200,7 @@ def test_an_account_is_managed_and_deleted(site: Site, browsing: Browsing) -> No
     message = page.get_by_role("status").filter(has_text="changed your password")
     expect(message).to_be_visible()
 
-    account(page, "Delete the account")
+    account(page, "Delete your account")
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("status")).to_have_text("Your account was deleted.")
 
@@ -210,4 +210,4 @@ def test_an_account_is_managed_and_deleted(site: Site, browsing: Browsing) -> No
     expect(other.get_by_role("status")).to_contain_text("Instructions to reset")
     other.get_by_role("link", name="Log in", exact=True).click()
     other.get_by_role("link", name="Resend the confirmation email").click()
-    expect(other.get_by_role("heading", level=1)).to_have_text("Confirm the address")
+    expect(other.get_by_role("heading", level=1)).to_have_text("Confirm your email address")
