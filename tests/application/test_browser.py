@@ -106,7 +106,7 @@ def test_a_note_is_written_changed_and_deleted_by_mouse(site: int, browsing: Bro
     page.get_by_role("button", name="Save").click()
     expect(heading(page)).to_have_text("Oat milk")
     page.get_by_role("link", name="#cold").click()
-    expect(page.get_by_role("status")).to_contain_text("Tagged #cold.")
+    expect(page.get_by_role("status")).to_contain_text("Notes tagged #cold.")
     page.get_by_role("link", name="Oat milk", exact=True).click()
 
     page.get_by_role("link", name="Delete").click()
@@ -219,7 +219,7 @@ def test_of_two_editors_the_second_is_told_and_keeps_the_text(
     expect(second.get_by_role("alert")).to_contain_text("This note was changed after you opened it")
     expect(second.get_by_label("Text")).to_have_value("Of the second")
     with second.expect_popup() as theirs:
-        second.get_by_role("link", name="theirs").click()
+        second.get_by_role("link", name="the saved version", exact=True).click()
     expect(theirs.value.get_by_role("article")).to_contain_text("Of the first")
     expect(second.get_by_label("Text")).to_have_value("Of the second")
     second.get_by_role("link", name="edit the saved version").click()
