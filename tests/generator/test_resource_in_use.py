@@ -95,7 +95,7 @@ def test_a_book_is_written_found_changed_and_deleted_in_a_browser(
     expect(page.get_by_role("rowheader")).to_have_text(["Persuasion"])
     page.get_by_label("Search").fill("Emma")
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_role("main")).to_contain_text("There are no books like that.")
+    expect(page.get_by_role("main")).to_contain_text("No books were found.")
 
     page.get_by_role("link", name="Show all").click()
     page.get_by_role("link", name="Persuasion").click()
