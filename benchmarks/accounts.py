@@ -167,7 +167,7 @@ def compare() -> dict[str, list[list[float]]]:
                 client.post(f"/accounts/{path}", data=data)
                 times[side].append((time.perf_counter() - started) * 1000)
         found[name] = times
-    mail.sender.shutdown(wait=False, cancel_futures=True)
+    mail.executor.shutdown(wait=False, cancel_futures=True)
     return found
 
 
