@@ -69,12 +69,13 @@ def name_of(answers: dict[str, str]) -> str:
     return "-".join(answers.values())
 
 
-for_each_pair = pytest.mark.parametrize("answers", each_pair(), ids=name_of)
+PAIRS = each_pair()
+for_each_pair = pytest.mark.parametrize("answers", PAIRS, ids=name_of)
 every_second_weekly = pytest.mark.parametrize(
     "answers",
     [
         pytest.param(answers, marks=[pytest.mark.weekly] if number % 2 else [])
-        for number, answers in enumerate(each_pair())
+        for number, answers in enumerate(PAIRS)
     ],
     ids=name_of,
 )

@@ -18,7 +18,10 @@ FORMER_NAMES = (
     "_say_unavailable|Gate|PATIENCE|Occupied|_is_news|_tag_of|_whom|_let_go|WholeNumber"
     "|tell_in_a_line|ROOM|TAKEN|MISLEADING|api_docs|overload"
 )
-FORMER_WORDS = "heeds?|anew|mend(s|ed)?|whoever|whichever way|what for|licence|behaviour"
+FORMER_WORDS = (
+    "heeds?|anew|mend(s|ed)?|told|whoever|whichever way|would hurt|what for|a line that says"
+    "|licence|behaviour"
+)
 ALLOWED_WORDS = ("CHANGELOG.md", "tests/template/test_design.py")
 
 

@@ -34,7 +34,7 @@ def render_error(error: HTTPException) -> Response:
     """Return a page that says what is wrong."""
     needs_https = current_app.config["SESSION_COOKIE_SECURE"] and not request.is_secure
     if isinstance(error, CSRFError) and needs_https:
-        error.description = f"{error.description} Browsers send the session cookie only over https: open the page with https://."
+        error.description = f"{error.description} Browsers send the session cookie only over https."
     response = error.get_response()
     if not any(isinstance(e, SecurityError | BadHost) for e in (error, request.routing_exception)):
         response.data = render_template("error.html", error=error)  # else url_for would fail, too

@@ -23,8 +23,9 @@ def init_app(app: Flask) -> None:
     """Add the headers to each response, and trust as many proxies as are configured."""
     app.before_request(_check_request)
     app.after_request(_add_headers)
-    proxies = dict.fromkeys(("x_for", "x_proto", "x_host", "x_prefix"), app.config["PROXIES"])
-    app.wsgi_app = ProxyFix(app.wsgi_app, **proxies)  # type: ignore[method-assign]
+    if number := app.config["PROXIES"]:
+        proxies = dict.fromkeys(("x_for", "x_proto", "x_host", "x_prefix"), number)
+        app.wsgi_app = ProxyFix(app.wsgi_app, **proxies)  # type: ignore[method-assign]
 
 
 def _check_request() -> None:

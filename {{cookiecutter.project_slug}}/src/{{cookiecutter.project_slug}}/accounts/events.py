@@ -1,4 +1,4 @@
-"""What happens to accounts: it is logged, and their owners are told what somebody else may have done."""
+"""Logs what happens to accounts, and notifies the owners of what somebody else may have done."""
 
 import logging
 from typing import Any
@@ -22,8 +22,8 @@ LOGGED = {
     flask_security.reset_password_instructions_sent: "Asked for a link to reset the password",
     flask_security.change_email_confirmed: "Changed the address",
 }
-# Flask-Security tells them of a new password itself.
-TOLD = {
+# Flask-Security sends a message about a new password itself.
+NOTIFIED = {
     flask_security.tf_profile_changed: "Two-factor authentication was set up or changed.",
     flask_security.tf_disabled: "Two-factor authentication was turned off.",
     flask_security.wan_registered: "A passkey was added.",
@@ -32,10 +32,10 @@ TOLD = {
 
 
 def init_app(app: Flask) -> None:
-    """Log what happens, and tell the owners."""
+    """Log what happens, and notify the owners."""
     for signal, text in LOGGED.items():
         signal.connect(_make_receiver(record, text), app, weak=False)
-    for signal, text in TOLD.items():
+    for signal, text in NOTIFIED.items():
         signal.connect(_make_receiver(notify, text), app, weak=False)
 
 
@@ -45,7 +45,7 @@ def record(user: UserMixin | None, text: str) -> None:
 
 
 def notify(user: UserMixin, text: str, old_address: str = "") -> None:
-    """Log an event, and tell the owner of the account, or of its address before."""
+    """Log an event, and notify the owner of the account, or of its address before."""
     record(user, text)
     link = "" if old_address else generate_reset_link(user)[0]  # type: ignore[no-untyped-call]
     values = {"user": user, "text": text, "reset_link": link}
