@@ -73,7 +73,7 @@ def make_app(settings: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
 
     if settings == "stock":
         database.LISTENERS.clear()
-        database.get_connect_args = lambda config, url: {}
+        database.get_connect_args = lambda *arguments: {}
     app = create_app()
     app.config["WTF_CSRF_ENABLED"] = False
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,6 +35,30 @@ def member(new_user: Callable[[], User], new_uri: Callable[[str], str]) -> Itera
         member.read_token("/notes/new")
         member.send("/notes/new", title="Milk", body="Two litres", tags="shop")
         yield member
+
+
+@pytest.mark.parametrize("path", ["/", "/accounts/login", "/api/notes"])
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        "zz\r\na",
+        "-1\r\na",
+        "3\r\nabcd\r\n0\r\n\r\n",
+        "5\r\nab",
+        "f" * 99,
+        "0\r\nno trailer\r\n\r\n",
+    ],
+)
+def test_a_malformed_chunk_is_refused(member: Member, path: str, chunks: str) -> None:
+    head = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{member.port}", f"Cookie: {member.cookie}"]
+    head += [f"Authorization: Bearer {member.key}", f"Content-Type: {FORM}"]
+    head += ["X-Forwarded-Proto: https", "Transfer-Encoding: chunked"]
+    with socket.create_connection(("127.0.0.1", member.port), timeout=30) as connection:
+        connection.sendall("\r\n".join([*head, "", chunks]).encode())
+        connection.shutdown(socket.SHUT_WR)
+        status = connection.recv(100).split()[1]
+    assert status == b"400"
+    assert get(member.port, "/healthz")[0] == 200
 
 
 REQUESTS = {

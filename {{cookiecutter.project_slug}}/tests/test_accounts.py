@@ -446,7 +446,7 @@ def test_while_the_database_is_gone_people_who_are_logged_in_get_a_page(
     for path in ("/", "/accounts"):
         answer = client.get(path)
         assert answer.status_code == 503
-        assert "The database is unavailable" in answer.text
+        assert "Database error. Try again" in answer.text
 
 
 def test_while_the_database_takes_no_writes_a_log_in_gets_a_page(visitor: FlaskClient) -> None:
@@ -459,7 +459,7 @@ def test_while_the_database_takes_no_writes_a_log_in_gets_a_page(visitor: FlaskC
     event.remove(Engine, "before_cursor_execute", fail)
 
     assert answer.status_code == 503
-    assert "The database is unavailable" in answer.text
+    assert "Database error. Try again" in answer.text
 
 
 class DiskFullError(Exception):

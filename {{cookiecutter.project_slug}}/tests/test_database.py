@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from conftest import NewApp
@@ -73,37 +73,26 @@ def test_nothing_stays_nothing() -> None:
     assert UtcDateTime().process_result_value(None, DIALECT) is None
 
 
-def get_args(driver: str, **settings: object) -> dict[str, Any]:
-    """Return what the driver gets from the application, with these settings."""
-    config = {"QUERY_TIMEOUT": 30, "MIGRATION_DATABASE_URL": None} | settings
-    return get_connect_args(config, make_url(f"{driver}://host/name"))
-
-
 @pytest.mark.parametrize("driver", ["sqlite+pysqlite", "postgresql+psycopg", "mysql+pymysql"])
-@pytest.mark.parametrize(("seconds", "limit"), [(7, 7), (0, NO_LIMIT)])
-def test_each_driver_limits_the_time_of_a_query(driver: str, seconds: int, limit: int) -> None:
-    arguments = str(get_args(driver, QUERY_TIMEOUT=seconds))
-
-    assert f"{limit}" in arguments
+@pytest.mark.parametrize("seconds", [7, NO_LIMIT])
+def test_each_driver_limits_the_time_of_a_query(driver: str, seconds: int) -> None:
+    assert f"{seconds}" in str(get_connect_args(make_url(f"{driver}://host/name"), seconds))
     assert NO_LIMIT * 1000 < 2**31  # the largest value of PostgreSQL
 
 
 def test_an_unknown_driver_gets_no_options() -> None:
-    assert get_args("oracle+oracledb") == {}
+    assert get_connect_args(make_url("oracle+oracledb://host/name"), 30) == {}
 
 
 def test_options_in_the_url_take_precedence() -> None:
     url = make_url("mysql+pymysql://host/name?read_timeout=5")
-    config = {"QUERY_TIMEOUT": 30, "MIGRATION_DATABASE_URL": None}
 
-    assert "read_timeout" not in get_connect_args(config, url)
+    assert "read_timeout" not in get_connect_args(url, 30)
 
 
 @pytest.mark.parametrize("pooler", [False, True])
 def test_through_a_pooler_no_statement_is_prepared(pooler: bool) -> None:
-    direct = make_url("postgresql+psycopg://host/name") if pooler else None
-
-    arguments = get_args("postgresql+psycopg", MIGRATION_DATABASE_URL=direct)
+    arguments = get_connect_args(make_url("postgresql+psycopg://host/name"), 30, pooler)
 
     assert ("prepare_threshold" in arguments) == pooler
     assert ("options" in arguments) != pooler
@@ -123,20 +112,22 @@ class FakeConnection:
 
 
 @pytest.mark.parametrize(
-    ("migration_url", "limits"),
+    ("migration_url", "timeout", "limits"),
     [
-        ("postgresql+pg8000://server/name", ["SET LOCAL statement_timeout = 30000"]),
-        (None, []),
+        ("postgresql+pg8000://server/name", 30, ["SET LOCAL statement_timeout = 30000"]),
+        ("postgresql+pg8000://server/name", 0, [f"SET LOCAL statement_timeout = {NO_LIMIT}000"]),
+        (None, 30, []),
     ],
 )
 def test_behind_a_pooler_each_transaction_limits_its_queries(
-    new_app: NewApp, migration_url: str | None, limits: list[str]
+    new_app: NewApp, migration_url: str | None, timeout: int, limits: list[str]
 ) -> None:
     connection = FakeConnection("postgresql")
     app = new_app(
         SQLALCHEMY_DATABASE_URI="postgresql+pg8000://host/name",
         SQLALCHEMY_ENGINE_OPTIONS={"module": SimpleNamespace(__version__="1.31", paramstyle="")},
         MIGRATION_DATABASE_URL=migration_url,
+        QUERY_TIMEOUT=timeout,
     )
 
     with app.app_context():

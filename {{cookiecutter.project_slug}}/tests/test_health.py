@@ -125,7 +125,7 @@ def test_while_the_database_is_unavailable_a_request_is_answered_503(
 
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "60"
-    assert "The database is unavailable." in response.text
+    assert "Database error. Try again" in response.text
 
 
 def test_an_answer_is_sent_although_the_database_has_gone_since(new_app: NewApp) -> None:

@@ -154,7 +154,7 @@ def test_of_two_changes_at_once_the_second_is_refused(
 
     assert answer.status_code == 409
     assert answer.json is not None
-    assert "It has changed" in answer.json["detail"]
+    assert "have been modified" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("note_id", ["0", "1", str(2**31), "9" * 5000, "-1", "one"])

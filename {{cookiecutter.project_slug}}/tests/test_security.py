@@ -72,6 +72,19 @@ def test_a_part_of_a_form_needs_a_name(client: FlaskClient) -> None:
     assert answer.status_code == 400
 
 
+class BrokenBody:
+    """A body whose chunks can't be read."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise RuntimeError("an error of the server")
+
+
+def test_a_malformed_body_is_refused(client: FlaskClient) -> None:
+    environ = {"wsgi.input_terminated": True, "wsgi.input": BrokenBody()}
+
+    assert client.post("/", environ_overrides=environ).status_code == 400
+
+
 def test_a_body_that_is_too_large_is_refused(new_app: NewApp) -> None:
     app = new_app(MAX_CONTENT_LENGTH=10)
     app.add_url_rule("/length", view_func=lambda: str(len(request.get_data())))

@@ -144,6 +144,10 @@ def test_a_blueprint_on_the_api_needs_a_token_unless_it_is_public(new_app: NewAp
 
     assert client.post("/api/open").status_code == 200
     assert client.post("/api/closed").status_code == 401
+    description = client.get("/api/openapi.json").json
+    assert description
+    assert description["paths"]["/api/open"]["post"]["security"] == []
+    assert "security" not in description["paths"]["/api/closed"]["post"]
 
 
 def test_a_token_needs_a_name(client: FlaskClient) -> None:

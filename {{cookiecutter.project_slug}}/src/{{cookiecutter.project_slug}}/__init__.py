@@ -28,10 +28,10 @@ def create_app(test_config: object | None = None) -> Flask:
     app = Flask(__name__, instance_path=str(PROJECT_ROOT / "instance"))
     app.config.from_object(test_config or load_config())
 
-    logs.init_app(app)
+    logs.init_app(app)  # first, so that its after_request runs last
     security.init_app(app)
     database.init_app(app)
-    database.migrate.init_app(app, database.db, seed=seed)  # seeds.py imports database.py
+    database.migrate.init_app(app, database.db, seed=seed)  # here: seeds.py imports database.py
     app.register_blueprint(health.blueprint)
 {%- if "pages" in cookiecutter.interface %}
 

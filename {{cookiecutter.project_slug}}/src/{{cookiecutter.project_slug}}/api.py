@@ -73,7 +73,7 @@ class Api(flask_smorest.Api):
     """The API: its description, its documentation page, and what all its blueprints share."""
 
     ERROR_SCHEMA = ProblemSchema
-    DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON  # the only setting for errors
+    DEFAULT_RESPONSE_CONTENT_TYPE = PROBLEM_JSON  # of errors; Blueprint.response has its own
 
     def init_app(self, app: Flask, **options: Any) -> None:
         """Serve openapi.json and the documentation page."""
@@ -83,30 +83,32 @@ class Api(flask_smorest.Api):
         app.config.from_mapping(
             API_TITLE=app.config["PROJECT_NAME"],
             API_VERSION="1",
-{%- if cookiecutter.accounts == "yes" %}
-            API_SPEC_OPTIONS={
-                "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
-                "security": [{"token": []}],
-            },
-{%- endif %}
             OPENAPI_VERSION="3.1.0",
             OPENAPI_URL_PREFIX="/api",
             OPENAPI_RAPIDOC_PATH="docs",
             OPENAPI_RAPIDOC_URL="../static/rapidoc/rapidoc-min.js",  # seen from /api/docs
         )
-        super().init_app(app, **options)
-        app.after_request(_finish_response)  # the docs' CSP, the prefix in openapi.json, 304
 {%- if cookiecutter.accounts == "yes" %}
         tokens.init_app(app)
+        self.public = tokens.PublicOperations()
+        options["spec_kwargs"] = {
+            "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+            "security": [{"token": []}],
+            "extra_plugins": [self.public],
+        }
 {%- endif %}
+        super().init_app(app, **options)
+        app.after_request(_finish_response)  # the docs' CSP, the prefix in openapi.json, 304
 {%- if cookiecutter.interface == "api" %}
         app.add_url_rule("/", "home", lambda: app.redirect(request.script_root + "/api/docs"))
 {%- endif %}
 {% if cookiecutter.accounts == "yes" %}
     def register_blueprint(self, blp: Blueprint, *, public: bool = False, **options: Any) -> None:
         """Add the operations of a blueprint, for requests with a token or for all."""
-        if not public:
-            name = options.get("name", blp.name)
+        name = options.get("name") or blp.name
+        if public:
+            self.public.blueprints.add(name)
+        else:
 
             @self.app.before_request
             def require_token() -> None:

@@ -26,7 +26,7 @@ ENV_FILE = PROJECT_ROOT / ".env"
 
 
 class ConfigurationError(NoAppException):
-    """Settings that can't be used. `flask --help`, too, shows a NoAppException in a few lines."""
+    """Settings that can't be used: the flask command shows a NoAppException without a traceback."""
 
     show = ClickException.show  # without the usage, which NoAppException adds
 
@@ -34,9 +34,10 @@ class ConfigurationError(NoAppException):
 def load_config() -> SimpleNamespace:
     """Return the settings, or raise ConfigurationError, which names all that can't be used."""
     env = Env(eager=False)  # collects the errors, so that seal() raises all of them together
-    env.add_parser("database_url", _parse_database_url)
+    env.add_parser("database_url", _parse_database_url)  # parsers get the defaults, too
+    env.add_parser("optional_database_url", lambda text: text and _parse_database_url(text))
     env.add_parser("words", lambda text: text.replace(",", " ").split())
-    in_seconds = validate.Range(0, 999_999)  # stays below NO_LIMIT in database.py
+    seconds = validate.Range(0, 999_999)  # stays below NO_LIMIT in database.py
     try:
         env.read_env(ENV_FILE, recurse=False)
     except (OSError, UnicodeDecodeError) as error:
@@ -59,13 +60,13 @@ def load_config() -> SimpleNamespace:
 {%- endif %}
     # https://docs.sqlalchemy.org/en/21/core/engines.html#database-urls
     env.database_url("DATABASE_URL")
-    env.int("QUERY_TIMEOUT", 30, validate=in_seconds)
-    env.float("SLOW_QUERY", 0.5, validate=in_seconds)
-    env.database_url("MIGRATION_DATABASE_URL", "", required=False)
-    env.float("MIGRATION_WAIT", 600, validate=in_seconds)
-    env.float("MIGRATION_LOCK_TIMEOUT", 10, validate=in_seconds)
-    env.float("MIGRATION_STATEMENT_TIMEOUT", 0, validate=in_seconds)
-    env.float("MIGRATION_BATCH_PAUSE", 0.1, validate=in_seconds)
+    env.int("QUERY_TIMEOUT", 30, validate=seconds)
+    env.float("SLOW_QUERY", 0.5, validate=seconds)
+    env.optional_database_url("MIGRATION_DATABASE_URL", "")  # MIGRATION_…: of the extension
+    env.float("MIGRATION_WAIT", 600, validate=seconds)
+    env.float("MIGRATION_LOCK_TIMEOUT", 10, validate=seconds)
+    env.float("MIGRATION_STATEMENT_TIMEOUT", 0, validate=seconds)
+    env.float("MIGRATION_BATCH_PAUSE", 0.1, validate=seconds)
     env.log_level("LOG_LEVEL", logging.INFO)
     # https://gunicorn.org/reference/settings/#threads
     env.int("WEB_THREADS", 4, validate=validate.Range(1, 1000))
@@ -106,10 +107,8 @@ def _check_secret_key(key: str) -> None:
         )
 
 
-def _parse_database_url(value: str, *, required: bool = True) -> URL | None:
+def _parse_database_url(value: str) -> URL:
     """Check a URL and its driver. The messages leave the URL out: it may hold a password."""
-    if not value and not required:
-        return None
     try:
         url = make_url(re.sub("^postgres:", "postgresql+psycopg:", value))  # as Heroku writes it
         if url.get_dialect().is_async:
@@ -118,7 +117,7 @@ def _parse_database_url(value: str, *, required: bool = True) -> URL | None:
                 " a synchronous one, as in postgresql+psycopg:// or mysql+pymysql://."
             )
         url.get_dialect().import_dbapi()
-    except (ImportError, NoSuchModuleError) as error:
+    except (ImportError, NoSuchModuleError) as error:  # before its base class, ArgumentError
         raise ValidationError(
             f"The driver of {url.drivername} can't be imported: {error}. Install its package:"
             " pymysql for mysql+pymysql://, psycopg[binary] for postgresql+psycopg://."

@@ -2,7 +2,6 @@
 
 import enum
 import sqlite3
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from .config import MIGRATIONS_FOLDER
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 10  # seconds that a request waits for a connection
 MAX_INTEGER = 2**31 - 1  # of an INTEGER column, such as an id
-NO_LIMIT = 2_000_000  # seconds, as PostgreSQL takes at most 2**31 - 1 ms; some drivers refuse 0
+NO_LIMIT = 2_000_000  # seconds: some drivers refuse 0, and PostgreSQL's limit is 2**31 - 1 ms
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -44,7 +43,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """What all models share: https://docs.sqlalchemy.org/en/21/orm/quickstart.html."""
 
-    # Not two attributes: SQLAlchemy refuses the copy that Flask-SQLAlchemy makes of such a class.
+    # Not `metadata = …` and `type_annotation_map = …`: SQLAlchemy refuses Flask-SQLAlchemy's copy.
     registry = registry(
         # Migrations drop constraints by name: https://alembic.sqlalchemy.org/en/latest/naming.html
         metadata=MetaData(
@@ -73,8 +72,10 @@ migrate = SafeMigrate(directory=MIGRATIONS_FOLDER)
 def init_app(app: Flask) -> None:
     """Connect the application to its database."""
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
+    seconds = app.config["QUERY_TIMEOUT"] or NO_LIMIT
+    behind_pooler = bool(app.config["MIGRATION_DATABASE_URL"])  # which migrations go around
     options: dict[str, Any] = {
-        "connect_args": get_connect_args(app.config, url),
+        "connect_args": get_connect_args(url, seconds, behind_pooler),
         "hide_parameters": not app.debug,  # from the log
         "pool_pre_ping": True,
     }
@@ -84,18 +85,19 @@ def init_app(app: Flask) -> None:
     app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", options)
     app.config["SQLALCHEMY_RECORD_QUERIES"] = True  # for the log
     db.init_app(app)
-    app.teardown_appcontext(_end_session)  # registered last, so it runs first
+    app.teardown_appcontext(_end_session)  # runs before Flask-SQLAlchemy's, which would raise
     with app.app_context():  # db.engine needs it
         if url.get_backend_name() == "sqlite":
             event.listen(db.engine, "connect", _set_up_sqlite)
             event.listen(db.engine, "begin", _begin_on_sqlite)
-        elif url.get_backend_name() == "postgresql" and app.config["MIGRATION_DATABASE_URL"]:
-            event.listen(db.engine, "begin", _limit_queries)  # behind PgBouncer only
+        elif url.get_backend_name() == "postgresql" and behind_pooler:
+            # In each transaction: PgBouncer shares sessions, so none can keep the timeout.
+            limit = f"SET LOCAL statement_timeout = {seconds * 1000}"
+            event.listen(db.engine, "begin", lambda connection: connection.exec_driver_sql(limit))
 
 
-def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
-    """Return our options for the driver. What the URL sets itself is left out."""
-    seconds = config["QUERY_TIMEOUT"] or NO_LIMIT
+def get_connect_args(url: URL, seconds: int, behind_pooler: bool = False) -> dict[str, Any]:
+    """Return the timeouts as options of the driver, without those that the URL sets itself."""
     mysql_limits = f"lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
     by_driver: dict[str, dict[str, Any]] = {
         # _begin_on_sqlite sends BEGIN: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
@@ -111,8 +113,8 @@ def get_connect_args(config: Mapping[str, Any], url: URL) -> dict[str, Any]:
             "init_command": f"SET time_zone = '+00:00', {mysql_limits}",
         },
     }
-    if config["MIGRATION_DATABASE_URL"]:  # PgBouncer: _limit_queries sets the timeout instead
-        del by_driver["psycopg"]["options"]
+    if behind_pooler:
+        del by_driver["psycopg"]["options"]  # see init_app
         # https://www.psycopg.org/psycopg3/docs/advanced/prepare.html#pgbouncer
         by_driver["psycopg"]["prepare_threshold"] = None
     args = by_driver.get(url.get_driver_name(), {})
@@ -127,12 +129,6 @@ def _create_sqlite_file(dialect: Dialect, record: object, args: list[str], optio
             Path(args[0]).touch(0o600, exist_ok=False)  # https://sqlite.org/howtocorrupt.html
 
 
-def _limit_queries(connection: Connection) -> None:
-    """Set the timeout in each transaction: PgBouncer shares sessions, so none can keep it."""
-    seconds = current_app.config["QUERY_TIMEOUT"] or NO_LIMIT
-    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000}")
-
-
 @event.listens_for(Table, "before_create")
 def _set_charset(table: Table, connection: Connection, **options: object) -> None:
     """Create tables for all characters on MySQL, where many databases have another default."""
@@ -145,13 +141,13 @@ def _set_charset(table: Table, connection: Connection, **options: object) -> Non
 def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")  # https://sqlite.org/pragma.html
-    # SQLite's own lower() knows ASCII only: https://sqlite.org/lang_corefunc.html#lower
+    # icontains() calls lower(), and SQLite's own knows ASCII only: https://sqlite.org/lang_corefunc.html#lower
     connection.create_function("lower", 1, lambda text: text and str(text).casefold())
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # After a read, SQLite refuses a write if another connection has written since. So a request
-    # that may write locks first; on GET, a view sets g.writes: https://sqlite.org/lang_transaction.html
+    # After a read, SQLite refuses a write if another connection has written since. So all requests
+    # but GET lock first; a view that writes on GET sets g.writes: https://sqlite.org/lang_transaction.html
     reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
     connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
 
@@ -162,4 +158,4 @@ def _end_session(error: BaseException | None) -> None:
         db.session.remove()
     except DBAPIError:
         current_app.logger.warning("Lost the database before the request ended", exc_info=True)
-        db.session().invalidate()  # the same session: remove() has failed
+        db.session().invalidate()  # the same session: remove() raised before it forgot it

@@ -20,9 +20,9 @@ from .database import db
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, https://sqlite.org/rescode.html,
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 TEMPORARY = re.compile(
-    "25006|40...|53...|55P03|57...|58030"  # PostgreSQL: read-only, deadlock, full, locked, down
+    "25006|40...|53...|55P03|57...|58030"  # PostgreSQL: read-only, deadlock, full, locked, stopped
     "|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
-    "|1290|1792|1836|1213|1021|1114|1205|1317|1969|3024|1047"  # MySQL, in the same order
+    "|1290|1792|1836|1213|1021|1114|1205|1317|1969|3024|1047"  # MySQL: the same, in this order
 )
 CONFLICT = re.compile("23503|23505|SQLITE_CONSTRAINT_(FOREIGNKEY|PRIMARYKEY|UNIQUE)|1062|1451|1452")
 
@@ -49,7 +49,7 @@ def render_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseReturnValue:
-    """Return 409 for a conflict, 503 if the database is gone, busy or full. Re-raise others."""
+    """Return 409 for a conflict, 503 for what may work later. Re-raise the others."""
     if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL's own code: its SQLSTATE says less
@@ -59,13 +59,12 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
             raise error
         if {"25006", 1290, 1792, 1836}.intersection(codes):
             db.engine.dispose()  # read-only: after a failover, connect to the new primary
-    current_app.logger.error("No database for %s %s", request.method, request.path, exc_info=error)
+    current_app.logger.error("Database error: %s %s", request.method, request.path, exc_info=error)
     db.session.rollback()
-    text = "The database is unavailable. Try again in a minute."
-    return render_error(ServiceUnavailable(text, retry_after=60))
+    return render_error(ServiceUnavailable("Database error. Try again later.", retry_after=60))
 
 
-def handle_conflict(error: object, text: str = "It has changed. Reload it.") -> ResponseReturnValue:
-    """Return 409: the row is not as the request expects, or can't be."""
+def handle_conflict(error: object, text: str | None = None) -> ResponseReturnValue:
+    """Return 409: the row has changed since it was read, or can't be saved."""
     db.session.rollback()
     return render_error(Conflict(text))

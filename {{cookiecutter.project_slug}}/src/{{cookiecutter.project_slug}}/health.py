@@ -18,6 +18,6 @@ def healthz() -> ResponseReturnValue:
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
     """Return 200 while this process can serve, else 503 with the reason."""
-    if readiness := check_readiness():  # if false, its fields say why
-        return {"status": "ok"}
-    return {"status": "error"} | asdict(readiness), 503
+    if (readiness := check_readiness()).reason:
+        return {"status": "error"} | asdict(readiness), 503
+    return {"status": "ok"}

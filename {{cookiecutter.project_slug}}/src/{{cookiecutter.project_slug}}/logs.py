@@ -15,15 +15,14 @@ from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-# Takes linear time: ++ never backtracks, and text without @ matches, too, so it isn't read again.
+# As in ://user:password@host. ++ never backtracks, and text without @ matches too: linear time.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # a secret in a path, as in /reset/<token>
-REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # Format strings of Alembic's routine messages, and of Werkzeug's request lines: we log our own.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
 SECRET_NAMES = ("API_KEY", "PASSWORD", "SECRET", "SECRET_KEY", "TOKEN")  # how their names end
-NOT_COUNTED = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")
-QUOTED = re.compile(r"""['"\n].*""", re.DOTALL)  # what may be a value in a driver's message
+NO_QUERIES = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")
+FROM_FIRST_QUOTE = re.compile(r"""['"\n].*""", re.DOTALL)
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ class RedactingFormatter(JsonFormatter):
         text, error = str(super().formatException(ei)), ei[1]
         while error:  # this one, then each that caused it
             if isinstance(error, DBAPIError) and error.orig and error.orig.args:
-                message = QUOTED.sub("***", str(error.orig.args[-1]))  # MySQL: (code, message)
+                message = FROM_FIRST_QUOTE.sub("***", str(error.orig.args[-1]))  # may quote values
                 text = text.replace(str(error.orig), message)
             error = error.__cause__ or error.__context__
         return text
@@ -61,7 +60,7 @@ def init_app(app: Flask) -> None:
     as_json.secrets = _get_secrets(app)
     as_text = logging.Formatter("%(levelname)-7s %(message)s")
     default_handler.setFormatter(as_text if app.debug else as_json)
-    default_handler.addFilter(_filter_record)  # adds the ID of the request, too
+    default_handler.addFilter(_add_request)
     logging.getLogger().addHandler(default_handler)
     logging.getLogger().setLevel(app.config["LOG_LEVEL"])
     app.before_request(_begin_request)
@@ -69,6 +68,7 @@ def init_app(app: Flask) -> None:
 
 
 def _get_secrets(app: Flask) -> tuple[str, ...]:
+    """Return the secrets among the settings, in each way in which a log may spell them."""
     secrets = [app.config[name] for name in app.config if name.endswith(SECRET_NAMES)]
     secrets += app.config["SECRET_KEY_FALLBACKS"]
     for name in app.config:
@@ -83,15 +83,16 @@ def _get_secrets(app: Flask) -> tuple[str, ...]:
     )
 
 
-def _filter_record(record: logging.LogRecord) -> bool:
+def _add_request(record: logging.LogRecord) -> bool:
+    """Add the request to the record, and return whether to log it."""
     if has_request_context() and "request_id" in g:
         record.request_id, record.address = g.request_id, request.remote_addr
     return not NOISE.match(str(record.msg))
 
 
 def _begin_request() -> None:
-    sent_id = request.headers.get("X-Request-ID", "")
-    g.request_id = sent_id if REQUEST_ID.fullmatch(sent_id) else uuid.uuid4().hex
+    sent_id = re.fullmatch(r"[\w.-]{1,64}", request.headers.get("X-Request-ID", ""), re.ASCII)
+    g.request_id = sent_id[0] if sent_id else uuid.uuid4().hex
     g.started = time.perf_counter()
 
 
@@ -99,7 +100,7 @@ def _log_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if request.blueprint == "health":  # called every few seconds
         return response
-    queries = [q for q in get_recorded_queries() if not str(q.statement).startswith(NOT_COUNTED)]
+    queries = [q for q in get_recorded_queries() if not str(q.statement).startswith(NO_QUERIES)]
     fields = {
         "method": request.method,
         "path": quote(request.path, "/:@!$&'()*+,;=~"),  # no ?query: people put secrets there

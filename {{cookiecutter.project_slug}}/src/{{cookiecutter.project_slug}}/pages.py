@@ -37,5 +37,5 @@ def render_error(error: HTTPException) -> Response:
         error.description = f"{error.description} Browsers send the session cookie only over https."
     response = error.get_response()
     if not any(isinstance(e, SecurityError | BadHost) for e in (error, request.routing_exception)):
-        response.data = render_template("error.html", error=error)  # else url_for would fail, too
+        response.data = render_template("error.html", error=error)  # its links need a valid URL
     return response

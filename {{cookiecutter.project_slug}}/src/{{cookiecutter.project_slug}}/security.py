@@ -1,4 +1,4 @@
-"""Security headers, and trust in proxies."""
+"""Security headers, unsafe requests, and trust in proxies."""
 
 from flask import Flask, Response, abort, request
 from werkzeug.exceptions import SecurityError
@@ -21,20 +21,25 @@ HEADERS = {
 
 def init_app(app: Flask) -> None:
     """Add the headers to each response, and trust as many proxies as are configured."""
-    app.before_request(_check_request)
+    app.before_request(_refuse_unsafe_request)
     app.after_request(_add_headers)
     if number := app.config["PROXIES"]:
         proxies = dict.fromkeys(("x_for", "x_proto", "x_host", "x_prefix"), number)
         app.wsgi_app = ProxyFix(app.wsgi_app, **proxies)  # type: ignore[method-assign]
 
 
-def _check_request() -> None:
-    # Werkzeug silently cuts a chunked body at MAX_CONTENT_LENGTH: refuse one that reaches it.
-    if request.content_length is None and len(request.get_data()) == request.max_content_length:
-        abort(413)
-    root = request.script_root  # from X-Forwarded-Prefix: links would lead to the host "//host"
-    if not f"{root}/".startswith("/") or root.startswith(("//", "/\\")) or None in request.form:
-        raise SecurityError  # not 400: the page for it can't show a field without a name
+def _refuse_unsafe_request() -> None:
+    """Refuse what Werkzeug lets pass. The page of a SecurityError has no links, and shows no form."""
+    if request.content_length is None:  # the body is sent in chunks
+        try:
+            length = len(request.get_data())
+        except Exception as error:  # each server has its own for chunks that can't be read
+            raise SecurityError("The body of the request is malformed.") from error
+        if length == request.max_content_length:  # Werkzeug silently cuts it there
+            abort(413)
+    root = request.script_root  # from X-Forwarded-Prefix, too: with "//host", links lead there
+    if root[:1] not in ("", "/") or root[1:2] in ("/", "\\") or None in request.form:
+        raise SecurityError  # None is the name of a field without one
 
 
 def _add_headers(response: Response) -> Response:

@@ -4,7 +4,9 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from apispec import BasePlugin
 from flask import Blueprint, Flask, abort, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_security import auth_required, current_user, password_reset
@@ -42,6 +44,21 @@ class Token(db.Model):
     def ends_at(self) -> datetime:
         """Return the time from which the token is refused."""
         return self.made_at + TOKEN_LIFETIME
+
+
+class PublicOperations(BasePlugin):
+    """Says in openapi.json which operations need no token: those of public blueprints."""
+
+    def __init__(self) -> None:
+        self.blueprints: set[str] = set()
+
+    def operation_helper(
+        self, path: str | None = None, operations: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        """Describe the operations of a path."""
+        if options["rule"].endpoint.partition(".")[0] in self.blueprints:
+            for operation in (operations or {}).values():
+                operation["security"] = []
 
 
 class TokenForm(FlaskForm):

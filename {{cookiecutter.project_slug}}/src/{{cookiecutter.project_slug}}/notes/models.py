@@ -51,7 +51,7 @@ class Note(db.Model):
         secondary=note_tag, back_populates="notes", order_by="Tag.name", lazy="selectin"
     )
 
-    # With eager_defaults, a note that was saved is complete without another query.
+    # eager_defaults: saving also reads what the database has set.
     __mapper_args__: ClassVar = {"version_id_col": version, "eager_defaults": True}
 
     def __str__(self) -> str:

@@ -44,7 +44,7 @@ def list_notes(
     search: str = "", tag: str = "", before: int | None = None, limit: int = 20
 ) -> Sequence[Note]:
     """Return the newest notes that contain `search`, have the tag and an id below `before`."""
-    query, newest = visible_notes(), Note.id.desc()
+    query, order = visible_notes(), Note.id.desc()
     if before is not None:
         query = query.where(Note.id < before)
     if search:
@@ -54,8 +54,8 @@ def list_notes(
         # Filtered and sorted by columns of note_tag: its index alone finds the newest notes.
         tag_id = select(Tag.id).where(Tag.name == tag).scalar_subquery()
         query = query.join(note_tag).where(note_tag.c.tag_id == tag_id)
-        newest = note_tag.c.note_id.desc()
-    return db.session.scalars(query.order_by(newest).limit(limit)).all()
+        order = note_tag.c.note_id.desc()
+    return db.session.scalars(query.order_by(order).limit(limit)).all()
 
 
 def save_note(note: Note, *, tag_names: Iterable[str], **values: Any) -> None:
@@ -88,6 +88,6 @@ def _get_or_create_tag(name: str) -> Tag:
         with db.session.begin_nested():
             db.session.add(tag)
     except IntegrityError:  # another request made it, or MySQL takes "Shop" for "shop"
-        query = select(Tag).where(Tag.name == name).with_for_update(read=True)  # new rows, too
-        return db.session.scalars(query).one()
+        query = select(Tag).where(Tag.name == name).with_for_update(read=True)
+        return db.session.scalars(query).one()  # with a lock: MySQL's snapshot may lack the row
     return tag
