@@ -180,7 +180,7 @@ def test_notes_are_searched_and_leafed_through(
     page.goto("/notes")
     page.get_by_label("Search").fill("HERD")
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_role("status")).to_contain_text("With “HERD”.")
+    expect(page.get_by_role("status")).to_contain_text("Containing “HERD”.")
     expect(notes).to_have_count(20)
     expect(notes.first).to_have_text("Zebra 40")
     page.get_by_role("link", name="Older").click()

@@ -24,7 +24,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from {{ cookiecutter.project_slug }} import config as config_module
 from {{ cookiecutter.project_slug }} import create_app
 from {{ cookiecutter.project_slug }}.database import db
-from {{ cookiecutter.project_slug }}.logs import NO_QUERIES
+from {{ cookiecutter.project_slug }}.logs import NOT_COUNTED
 
 Config = dict[str, Any]
 NewApp = Callable[..., Flask]
@@ -153,7 +153,7 @@ def statements(app: Flask) -> Iterator[list[str]]:
     made: list[str] = []
 
     def record(connection: Connection, cursor: object, sql: str, *others: object) -> None:
-        if not sql.startswith(NO_QUERIES):
+        if not sql.startswith(NOT_COUNTED):
             made.append(sql)
 
     event.listen(Engine, "before_cursor_execute", record)

@@ -20,7 +20,7 @@ from .security import CONTENT_POLICY
 from .text import clean_lines
 
 PROBLEM_JSON = "application/problem+json"
-# clean_text's rules for openapi.json. \s has \x85 only in Python, and \ufeff only in JavaScript.
+# The rules of clean_text, for openapi.json. \s has \x85 in Python only, \ufeff in JavaScript only.
 ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 MULTILINE = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
 NOT_BLANK = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
@@ -118,7 +118,7 @@ class Api(flask_smorest.Api):
     def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
 {%- endif %}
 {%- if cookiecutter.interface == "pages+api" %}
-        self.app.extensions["csrf"].exempt(blp)  # Parser.load_json refuses other sites
+        self.app.extensions["csrf"].exempt(blp)  # JSON, PUT and DELETE need a preflight
 {%- endif %}
         super().register_blueprint(blp, **options)
 

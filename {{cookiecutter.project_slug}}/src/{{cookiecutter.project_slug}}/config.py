@@ -20,13 +20,13 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 # A checkout has .env and migrations/ beside pyproject.toml; a wheel has migrations/ in the package.
 CHECKOUT = Path(__file__).resolve().parents[2]
 IN_CHECKOUT = (CHECKOUT / "pyproject.toml").is_file()
-PROJECT_ROOT = CHECKOUT if IN_CHECKOUT else Path.cwd()
+PROJECT_ROOT = CHECKOUT if IN_CHECKOUT else Path.cwd()  # of a wheel: where it runs
 MIGRATIONS_FOLDER = (CHECKOUT if IN_CHECKOUT else Path(__file__).parent) / "migrations"
 ENV_FILE = PROJECT_ROOT / ".env"
 
 
 class ConfigurationError(NoAppException):
-    """Settings that can't be used: the flask command shows a NoAppException without a traceback."""
+    """Settings that can't be used: the flask command shows a NoAppException without traceback."""
 
     show = ClickException.show  # without the usage, which NoAppException adds
 
@@ -37,7 +37,7 @@ def load_config() -> SimpleNamespace:
     env.add_parser("database_url", _parse_database_url)  # parsers get the defaults, too
     env.add_parser("optional_database_url", lambda text: text and _parse_database_url(text))
     env.add_parser("words", lambda text: text.replace(",", " ").split())
-    seconds = validate.Range(0, 999_999)  # stays below NO_LIMIT in database.py
+    valid_seconds = validate.Range(0, 999_999)  # stays below NO_LIMIT in database.py
     try:
         env.read_env(ENV_FILE, recurse=False)
     except (OSError, UnicodeDecodeError) as error:
@@ -60,13 +60,13 @@ def load_config() -> SimpleNamespace:
 {%- endif %}
     # https://docs.sqlalchemy.org/en/21/core/engines.html#database-urls
     env.database_url("DATABASE_URL")
-    env.int("QUERY_TIMEOUT", 30, validate=seconds)
-    env.float("SLOW_QUERY", 0.5, validate=seconds)
-    env.optional_database_url("MIGRATION_DATABASE_URL", "")  # MIGRATION_…: of the extension
-    env.float("MIGRATION_WAIT", 600, validate=seconds)
-    env.float("MIGRATION_LOCK_TIMEOUT", 10, validate=seconds)
-    env.float("MIGRATION_STATEMENT_TIMEOUT", 0, validate=seconds)
-    env.float("MIGRATION_BATCH_PAUSE", 0.1, validate=seconds)
+    env.int("QUERY_TIMEOUT", 30, validate=valid_seconds)
+    env.float("SLOW_QUERY", 0.5, validate=valid_seconds)
+    env.optional_database_url("MIGRATION_DATABASE_URL", "")  # MIGRATION_*: for migrations
+    env.float("MIGRATION_WAIT", 600, validate=valid_seconds)
+    env.float("MIGRATION_LOCK_TIMEOUT", 10, validate=valid_seconds)
+    env.float("MIGRATION_STATEMENT_TIMEOUT", 0, validate=valid_seconds)
+    env.float("MIGRATION_BATCH_PAUSE", 0.1, validate=valid_seconds)
     env.log_level("LOG_LEVEL", logging.INFO)
     # https://gunicorn.org/reference/settings/#threads
     env.int("WEB_THREADS", 4, validate=validate.Range(1, 1000))
@@ -99,7 +99,7 @@ def load_config() -> SimpleNamespace:
 
 
 def _check_secret_key(key: str) -> None:
-    """Refuse a key that can be guessed: https://cwe.mitre.org/data/definitions/1391."""
+    """Refuse no key, and except in debug mode one that is easy to guess."""
     if not key or (not get_debug_flag() and (len(key) < 32 or len(set(key)) < 10)):
         raise ValidationError(
             "It is missing or easy to guess. Set it to at least 32 random characters, as printed by:"

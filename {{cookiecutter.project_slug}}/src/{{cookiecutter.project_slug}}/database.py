@@ -43,14 +43,14 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """What all models share: https://docs.sqlalchemy.org/en/21/orm/quickstart.html."""
 
-    # Not `metadata = …` and `type_annotation_map = …`: SQLAlchemy refuses Flask-SQLAlchemy's copy.
+    # Not `type_annotation_map = …`: SQLAlchemy refuses the copy that Flask-SQLAlchemy makes of it.
     registry = registry(
         # Migrations drop constraints by name: https://alembic.sqlalchemy.org/en/latest/naming.html
         metadata=MetaData(
             naming_convention={
                 "ix": "ix_%(table_name)s_%(column_0_N_name)s",
                 "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-                "check": name_check,  # the given name, or else a hash of the condition
+                "check": name_check,  # for "ck": the given name, or a hash of the condition
                 "ck": "ck_%(table_name)s_%(check)s",
                 "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
                 "pk": "pk_%(table_name)s",
@@ -73,7 +73,7 @@ def init_app(app: Flask) -> None:
     """Connect the application to its database."""
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
     seconds = app.config["QUERY_TIMEOUT"] or NO_LIMIT
-    behind_pooler = bool(app.config["MIGRATION_DATABASE_URL"])  # which migrations go around
+    behind_pooler = bool(app.config["MIGRATION_DATABASE_URL"])  # which migrations bypass
     options: dict[str, Any] = {
         "connect_args": get_connect_args(url, seconds, behind_pooler),
         "hide_parameters": not app.debug,  # from the log
@@ -97,7 +97,7 @@ def init_app(app: Flask) -> None:
 
 
 def get_connect_args(url: URL, seconds: int, behind_pooler: bool = False) -> dict[str, Any]:
-    """Return the timeouts as options of the driver, without those that the URL sets itself."""
+    """Return the driver's options: timeouts, and what a database needs. Those in the URL win."""
     mysql_limits = f"lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
     by_driver: dict[str, dict[str, Any]] = {
         # _begin_on_sqlite sends BEGIN: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
@@ -125,15 +125,15 @@ def get_connect_args(url: URL, seconds: int, behind_pooler: bool = False) -> dic
 def _create_sqlite_file(dialect: Dialect, record: object, args: list[str], options: object) -> None:
     """Create the file of an SQLite database so that only its owner can read it."""
     if dialect.name == "sqlite" and Path(args[0]).is_absolute():  # not :memory:
-        with suppress(OSError):  # Opening and closing a database in use would end its locks:
-            Path(args[0]).touch(0o600, exist_ok=False)  # https://sqlite.org/howtocorrupt.html
+        with suppress(OSError):  # a file that is there stays: https://sqlite.org/howtocorrupt.html
+            Path(args[0]).touch(0o600, exist_ok=False)
 
 
 @event.listens_for(Table, "before_create")
 def _set_charset(table: Table, connection: Connection, **options: object) -> None:
-    """Create tables for all characters on MySQL, where many databases have another default."""
+    """Use utf8mb4 on MySQL, even if the database has another default."""
     name, query = connection.dialect.name, "SELECT @@character_set_database"
-    execute = getattr(connection, "exec_driver_sql", None)  # `upgrade --sql`: a MockConnection
+    execute = getattr(connection, "exec_driver_sql", None)  # upgrade --sql has a MockConnection
     if name in ("mysql", "mariadb") and execute and execute(query).scalar() != "utf8mb4":
         table.dialect_kwargs.setdefault(f"{name}_charset", "utf8mb4")
 
@@ -146,8 +146,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) 
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # After a read, SQLite refuses a write if another connection has written since. So all requests
-    # but GET lock first; a view that writes on GET sets g.writes: https://sqlite.org/lang_transaction.html
+    # After a read, SQLite refuses a write if another connection has written since. So all
+    # requests but these lock first; a view that writes on GET sets g.writes: https://sqlite.org/lang_transaction.html
     reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
     connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
 

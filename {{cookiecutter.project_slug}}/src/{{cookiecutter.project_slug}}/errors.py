@@ -38,13 +38,13 @@ def init_app(app: Flask) -> None:
 def render_error(error: HTTPException) -> ResponseReturnValue:
 {%- if cookiecutter.interface == "pages+api" %}
     """Return an error of the API as JSON, and others as a page."""
-    return api.render_problem(error) if api.is_api_request() else pages.render_error(error)
+    return api.render_problem(error) if api.is_api_request() else pages.render_error_page(error)
 {%- elif cookiecutter.interface == "api" %}
     """Return an error as JSON."""
     return api.render_problem(error)
 {%- else %}
     """Return an error as a page."""
-    return pages.render_error(error)
+    return pages.render_error_page(error)
 {%- endif %}
 
 
@@ -54,7 +54,7 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL's own code: its SQLSTATE says less
         if any(CONFLICT.fullmatch(str(code)) for code in codes):
-            return handle_conflict(error, "The value is taken, or something else refers to this.")
+            return handle_conflict(error, "The value is taken, or another row refers to this one.")
         if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
         if {"25006", 1290, 1792, 1836}.intersection(codes):
@@ -65,6 +65,6 @@ def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseR
 
 
 def handle_conflict(error: object, text: str | None = None) -> ResponseReturnValue:
-    """Return 409: the row has changed since it was read, or can't be saved."""
+    """Return 409: the row has changed since it was read, or conflicts with another one."""
     db.session.rollback()
     return render_error(Conflict(text))

@@ -15,20 +15,20 @@ from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-# As in ://user:password@host. ++ never backtracks, and text without @ matches too: linear time.
+# In linear time: ++ never backtracks, and @ is optional. Without it, there was no password.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # a secret in a path, as in /reset/<token>
 # Format strings of Alembic's routine messages, and of Werkzeug's request lines: we log our own.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
-SECRET_NAMES = ("API_KEY", "PASSWORD", "SECRET", "SECRET_KEY", "TOKEN")  # how their names end
-NO_QUERIES = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")
+SECRET_NAMES = ("API_KEY", "PASSWORD", "SECRET", "SECRET_KEY", "TOKEN")  # endings
+NOT_COUNTED = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")
 FROM_FIRST_QUOTE = re.compile(r"""['"\n].*""", re.DOTALL)
 
 log = logging.getLogger(__name__)
 
 
 class RedactingFormatter(JsonFormatter):
-    """Formats as JSON, without passwords, secrets and the values in SQL statements."""
+    """Formats as JSON, without passwords, secrets and the values that drivers quote in errors."""
 
     secrets: tuple[str, ...] = ()
 
@@ -60,7 +60,7 @@ def init_app(app: Flask) -> None:
     as_json.secrets = _get_secrets(app)
     as_text = logging.Formatter("%(levelname)-7s %(message)s")
     default_handler.setFormatter(as_text if app.debug else as_json)
-    default_handler.addFilter(_add_request)
+    default_handler.addFilter(_filter_record)
     logging.getLogger().addHandler(default_handler)
     logging.getLogger().setLevel(app.config["LOG_LEVEL"])
     app.before_request(_begin_request)
@@ -83,8 +83,8 @@ def _get_secrets(app: Flask) -> tuple[str, ...]:
     )
 
 
-def _add_request(record: logging.LogRecord) -> bool:
-    """Add the request to the record, and return whether to log it."""
+def _filter_record(record: logging.LogRecord) -> bool:
+    """Drop the noise, and add the request to other records."""
     if has_request_context() and "request_id" in g:
         record.request_id, record.address = g.request_id, request.remote_addr
     return not NOISE.match(str(record.msg))
@@ -100,10 +100,10 @@ def _log_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if request.blueprint == "health":  # called every few seconds
         return response
-    queries = [q for q in get_recorded_queries() if not str(q.statement).startswith(NO_QUERIES)]
+    queries = [q for q in get_recorded_queries() if not str(q.statement).startswith(NOT_COUNTED)]
     fields = {
         "method": request.method,
-        "path": quote(request.path, "/:@!$&'()*+,;=~"),  # no ?query: people put secrets there
+        "path": quote(request.path, "/:@!$&'()*+,;=~"),  # without the query: it may hold secrets
         "route": request.url_rule and request.url_rule.rule,
         "status": response.status_code,
         "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),

@@ -1,4 +1,4 @@
-"""Security headers, unsafe requests, and trust in proxies."""
+"""Security headers, malformed requests, and trust in proxies."""
 
 from flask import Flask, Response, abort, request
 from werkzeug.exceptions import SecurityError
@@ -20,24 +20,24 @@ HEADERS = {
 
 
 def init_app(app: Flask) -> None:
-    """Add the headers to each response, and trust as many proxies as are configured."""
-    app.before_request(_refuse_unsafe_request)
+    """Add the headers, refuse malformed requests, and trust as many proxies as are configured."""
+    app.before_request(_refuse_malformed_request)
     app.after_request(_add_headers)
     if number := app.config["PROXIES"]:
         proxies = dict.fromkeys(("x_for", "x_proto", "x_host", "x_prefix"), number)
         app.wsgi_app = ProxyFix(app.wsgi_app, **proxies)  # type: ignore[method-assign]
 
 
-def _refuse_unsafe_request() -> None:
-    """Refuse what Werkzeug lets pass. The page of a SecurityError has no links, and shows no form."""
-    if request.content_length is None:  # the body is sent in chunks
+def _refuse_malformed_request() -> None:
+    """Refuse what Werkzeug lets pass. A SecurityError is a 400, shown without links or the form."""
+    if request.content_length is None:  # no body, or one in chunks
         try:
             length = len(request.get_data())
         except Exception as error:  # each server has its own for chunks that can't be read
             raise SecurityError("The body of the request is malformed.") from error
-        if length == request.max_content_length:  # Werkzeug silently cuts it there
+        if length == request.max_content_length:  # where Werkzeug silently cuts it
             abort(413)
-    root = request.script_root  # from X-Forwarded-Prefix, too: with "//host", links lead there
+    root = request.root_path  # from X-Forwarded-Prefix, too: with "//host", links lead there
     if root[:1] not in ("", "/") or root[1:2] in ("/", "\\") or None in request.form:
         raise SecurityError  # None is the name of a field without one
 

@@ -43,7 +43,7 @@ class NotesSchema(Schema):
 class NotesQuerySchema(Schema):
     search = text_field(ONE_LINE, 200, "Text in the title or the body.", data_key="q")
     tag = text_field(ONE_LINE, MAX_TAG_LENGTH, "Only notes with this tag.")
-    before = fields.Integer(validate=validate.Range(1, MAX_INTEGER))  # the id of a newer note
+    before = fields.Integer(validate=validate.Range(1, MAX_INTEGER))  # only lower ids
     limit = fields.Integer(validate=validate.Range(1, 100), load_default=20)
 
 

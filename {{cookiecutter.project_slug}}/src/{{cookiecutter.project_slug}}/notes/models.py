@@ -48,7 +48,7 @@ class Note(db.Model):
     )
 
     tags: Mapped[list["Tag"]] = relationship(
-        secondary=note_tag, back_populates="notes", order_by="Tag.name", lazy="selectin"
+        secondary=note_tag, back_populates="notes", lazy="selectin"
     )
 
     # eager_defaults: saving also reads what the database has set.
@@ -64,7 +64,7 @@ class Note(db.Model):
 
 
 class Tag(db.Model):
-    """A word by which notes are found."""
+    """A label by which notes are found."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(50), unique=True)

@@ -29,12 +29,12 @@ def visible_notes() -> Select[Note]:
     return select(Note).where(Note.owner_id == g.account_id)
 {% else %}
 def visible_notes() -> Select[Note]:
-    """Return the query for the notes that a request may see."""
+    """Return the query for the notes that a request may see: all of them."""
     return select(Note)
 {% endif %}
 
 def get_note_or_404(note_id: int) -> Note:
-    """Return the note, or raise NotFound if the request may not see it."""
+    """Return the note, or raise NotFound."""
     query = visible_notes().where(Note.id == note_id)
     note: Note = db.one_or_404(query, description=f"There is no note {note_id}.")
     return note
@@ -51,7 +51,7 @@ def list_notes(
         columns = (Note.title, Note.body)
         query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
     if tag:
-        # Filtered and sorted by columns of note_tag: its index alone finds the newest notes.
+        # Sorted by a column of note_tag: its index alone finds the newest notes.
         tag_id = select(Tag.id).where(Tag.name == tag).scalar_subquery()
         query = query.join(note_tag).where(note_tag.c.tag_id == tag_id)
         order = note_tag.c.note_id.desc()
