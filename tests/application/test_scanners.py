@@ -18,8 +18,8 @@ pytestmark = pytest.mark.thorough
 # Of wapiti's modules, those for what a project answers for. HTTPS is the proxy's.
 MODULES = "cookieflags,crlf,csp,csrf,exec,file,http_headers,permanentxss,redirect,sql,timesql,upload,xss,xxe"
 # What ends the session of the scanner, and what adds nothing but time.
-EXCLUDED = ("logout", "delete", "sessions", "change", "change-email", "tf-setup", "tf-validate")
-EXCLUDED += ("tokens/*/revoke",)  # the other tests use the token
+EXCLUDED = ["logout", "delete", "sessions", "change", "change-email", "tf-setup", "tf-validate"]
+EXCLUDED += ["tokens/*/revoke"]  # the other tests use the token
 UNLIMITED = "1000 per second"
 
 
