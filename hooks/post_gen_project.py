@@ -45,6 +45,7 @@ ACCOUNTS = """
     tests/test_mail.py
     tests/test_note_owners.py
     tests/test_note_tokens.py
+    tests/test_passkeys.py
     tests/test_tokens.py
 """
 TOKENS = """

@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from functools import cache, partial
@@ -19,7 +20,7 @@ import flask_migrate
 import pytest
 from account_factories import PASSWORD, log_in, make_account
 from conftest import SECRET_KEY, NewApp
-from flask import Blueprint, Flask, g
+from flask import Blueprint, Flask, Response, after_this_request, g
 from flask.testing import FlaskClient
 from flask_security import EmailValidateException
 from forms import Form, open_and_send, submit
@@ -30,6 +31,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     ForeignKey,
+    Integer,
     Table,
     event,
     func,
@@ -531,20 +533,24 @@ def test_deleting_an_account_deletes_what_belongs_to_it(app: Flask, client: Flas
 
 def test_deleting_an_account_deletes_the_rows_that_it_owns(empty_app: Flask) -> None:
     owned = Table("owned", db.metadata, Column("owner_id", ForeignKey("account.id")))
+    others = Table("others", db.metadata, Column("owner_id", Integer))  # not of an account
     try:
         with empty_app.app_context():
             flask_migrate.upgrade()
-            owned.create(db.engine)
+            db.metadata.create_all(db.engine, [owned, others])
             make_account(empty_app)
-            db.session.execute(owned.insert().values(owner_id=1))
+            for table in (owned, others):
+                db.session.execute(table.insert().values(owner_id=1))
             db.session.commit()
 
         submit(log_in(empty_app, ANN), "/accounts/delete")
 
         with empty_app.app_context():
             assert db.session.execute(select(owned)).all() == []
+            assert db.session.execute(select(others)).all() == [(1,)]
     finally:
         db.metadata.remove(owned)
+        db.metadata.remove(others)
 
 
 def test_a_blueprint_requires_a_log_in(new_app: NewApp, ann: FlaskClient) -> None:
@@ -1130,9 +1136,8 @@ def test_an_invitation_is_sent_again_and_withdrawn(
     assert list_addresses(app) == [ANN, BEN]
 
     app.test_cli_runner().invoke(args=["users", "deactivate", BEN])
-    choose = visitor.get(link_in(outbox[0])).location
-    submit(visitor, choose, password=NEW, password_confirm=NEW)
-    type_password(visitor, BEN, NEW)
+    answer = visitor.get(link_in(outbox[0]), follow_redirects=True)
+    assert "This link is invalid" in answer.text
     assert not is_logged_in(visitor)
 
 
@@ -1216,6 +1221,99 @@ def test_no_other_page_answers_without_a_log_in(
             answer.close()
 
     assert found <= OPEN_PAGES
+
+
+def test_a_scanner_of_messages_does_not_use_up_a_link(
+    visitor: FlaskClient, outbox: list[EmailMessage]
+) -> None:
+    register(visitor)
+    link = link_in(outbox[0])
+
+    assert visitor.head(link).status_code == 200
+    assert "has been confirmed" in visitor.get(link, follow_redirects=True).text
+
+
+def test_a_cookie_that_cannot_be_compared_is_refused(app: Flask) -> None:
+    cookie = {"Cookie": "remember_token=\xe9|\xe9"}
+
+    assert app.test_client(use_cookies=False).get("/accounts", headers=cookie).status_code == 400
+
+
+def run_users(app: Flask, *command: str) -> None:
+    done = app.test_cli_runner().invoke(args=["users", *command])
+    assert done.exit_code == 0, done.output
+
+
+def test_an_administrator_resets_all_access(app: Flask, client: FlaskClient) -> None:
+    test_a_passkey_is_found_with_its_account(app)
+
+    run_users(app, "reset_access", ANN)
+
+    assert not is_logged_in(client)
+    with app.app_context():
+        assert db.session.scalar(select(Passkey)) is None
+
+
+def test_what_a_deactivated_account_had_begun_stays_ended(app: Flask, client: FlaskClient) -> None:
+    run_users(app, "deactivate", ANN)
+    run_users(app, "activate", ANN)
+
+    assert not is_logged_in(client)
+
+
+def test_what_is_refused_costs_no_hash(
+    limited: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    monkeypatch.setattr(accounts, "hash_password", hashed.append)
+
+    assert attempt(limited, 3, "confirm", email="eve@example.com") == [200, 200, 429]
+    fields = Form(limited.get("/accounts/confirm").text).fields
+    assert limited.post("/accounts/change-email", data=fields).status_code == 302
+    assert len(hashed) == 2
+
+
+def test_a_long_address_of_a_proxy_is_cut(visitor: FlaskClient) -> None:
+    visitor.environ_base["REMOTE_ADDR"] = "x" * 100
+
+    type_password(visitor)
+
+    assert set(re.findall("x{9,}", visitor.get("/accounts/sessions").text)) == {"x" * 64}
+
+
+def test_forms_are_in_no_cache(new_app: NewApp) -> None:
+    answer = new_app().test_client().get("/accounts/login")
+
+    assert {*answer.headers["Cache-Control"].split(", ")} == {"private", "no-store"}
+
+
+def test_an_error_after_a_failed_query_has_its_page(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit(response: Response) -> Response:
+        db.session.commit()  # as the views of Flask-Security do
+        return response
+
+    def fail() -> None:
+        after_this_request(commit)
+        db.session.add(Account())
+        with suppress(IntegrityError):
+            db.session.flush()
+        raise RuntimeError
+
+    monkeypatch.setitem(app.view_functions, "accounts.index", fail)
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
+    answer = client.get("/accounts")
+
+    assert answer.status_code == 500
+    assert "Log out" in answer.text
+    assert "Content-Security-Policy" in answer.headers
+
+
+def test_guesses_do_not_keep_the_owner_from_a_new_password(limited: FlaskClient) -> None:
+    assert attempt(limited, 3, email=ANN, password="wrong password") == [200, 200, 429]
+
+    assert attempt(limited, 1, "reset", email=ANN) == [200]
 
 
 def test_pages_need_a_log_in(visitor: FlaskClient) -> None:

@@ -8,6 +8,8 @@ import pytest
 from conftest import NewApp
 from flask import request, url_for
 from flask.testing import FlaskClient
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from {{ cookiecutter.project_slug }}.security import HEADERS
 
@@ -40,7 +42,10 @@ def test_proxies_are_believed_only_where_they_are_configured(
     )
 
 
-@pytest.mark.parametrize("prefix", ["/shop", "//evil", "/\\evil", ".evil.com", "@evil", ":1@evil"])
+@pytest.mark.parametrize(
+    "prefix",
+    ["/shop", "//evil", "/\\evil", "/\t/evil", '/"><a href="evil', ".evil.com", "@evil", ":1@evil"],
+)
 def test_a_prefix_is_a_path(new_app: NewApp, prefix: str) -> None:
     status = 200 if prefix == "/shop" else 400
     app = new_app(PROXIES=1)
@@ -51,6 +56,21 @@ def test_a_prefix_is_a_path(new_app: NewApp, prefix: str) -> None:
     assert answer.status_code == status
     assert answer.text.startswith("/shop/static/") == (status == 200)
     assert "evil" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Forwarded-Proto": "javascript"}, {"Host": "xn--.example.com"}, {"Host": "evil.com"}],
+)
+def test_the_scheme_and_the_host_are_checked(new_app: NewApp, headers: dict[str, str]) -> None:
+    app = new_app(PROXIES=1, TRUSTED_HOSTS=[".example.com"])
+    app.add_url_rule("/link", view_func=lambda: request.url)
+
+    for changed, status in (({}, 200), (headers, 400)):
+        sent = Headers({"Host": "www.example.com"} | changed)
+        builder = EnvironBuilder("/link", headers=sent)
+        _, line, _ = run_wsgi_app(app, builder.get_environ())  # a test client reads the host itself
+        assert line.startswith(f"{status} ")
 
 
 def test_a_wrong_host_with_a_wrong_prefix_or_body_is_refused(new_app: NewApp) -> None:

@@ -15,7 +15,7 @@ from forms import Form, submit
 from sqlalchemy import select, update
 from werkzeug.exceptions import Unauthorized
 
-from {{ cookiecutter.project_slug }}.accounts import mail
+from {{ cookiecutter.project_slug }}.accounts import mail, tokens
 from {{ cookiecutter.project_slug }}.accounts.models import Account
 from {{ cookiecutter.project_slug }}.accounts.tokens import TOKEN_LIFETIME, Token, require_token
 from {{ cookiecutter.project_slug }}.api import Blueprint
@@ -64,7 +64,7 @@ def new_client(new_app: NewApp) -> FlaskClient:
 
 def test_a_missing_or_invalid_token_is_answered_401(new_app: NewApp) -> None:
     client = new_client(new_app)
-    for given in ("", "Bearer", "Bearer ", "Bearer x", "Bearer \xe9", "Basic YTpi", "x"):
+    for given in ("", "Bearer", "Bearer x", "Bearer \xe9", "Basic YTpi", "Basic \xff", "x"):
         answer = client.post("/api/closed", headers={"Authorization": given})
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -157,6 +157,28 @@ def test_a_token_needs_a_name(client: FlaskClient) -> None:
         page = client.post("/accounts/tokens", data=fields | {"name": name}).text
         assert 'aria-invalid="true"' in page
         assert "can't be shown again" not in page
+
+
+@pytest.mark.parametrize("command", ["reset_access", "deactivate"])
+def test_an_administrator_revokes_all_tokens(app: Flask, client: FlaskClient, command: str) -> None:
+    token = create_token(client)
+
+    app.test_cli_runner().invoke(args=["users", command, "ann@example.com"])
+    app.test_cli_runner().invoke(args=["users", "activate", "ann@example.com"])
+
+    assert get_status(app, f"Bearer {token}") == 401
+
+
+def test_an_account_has_a_limited_number_of_tokens(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "MAX_TOKENS", 2)  # one is that of the tests
+    create_token(client)
+
+    page = submit(client, "/accounts/tokens", name="one too many").text
+
+    assert "Revoke one" in page
+    assert "one too many, expires" not in page
 
 
 def test_a_reset_of_the_password_revokes_all_tokens(

@@ -74,11 +74,8 @@ def init_app(app: Flask) -> None:
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
     seconds = app.config["QUERY_TIMEOUT"] or NO_LIMIT
     behind_pooler = bool(app.config["MIGRATION_DATABASE_URL"])  # which migrations bypass
-    options: dict[str, Any] = {
-        "connect_args": get_connect_args(url, seconds, behind_pooler),
-        "hide_parameters": not app.debug,  # from the log
-        "pool_pre_ping": True,
-    }
+    options: dict[str, Any] = {"hide_parameters": not app.debug, "pool_pre_ping": True}
+    options["connect_args"] = get_connect_args(url, seconds, behind_pooler)
     if not is_in_memory(url):
         size = app.config["WEB_THREADS"] + 1  # one for each thread, and one for /readyz
         options |= {"pool_size": size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}

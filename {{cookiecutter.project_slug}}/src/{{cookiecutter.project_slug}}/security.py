@@ -1,5 +1,7 @@
 """Security headers, malformed requests, and trust in proxies."""
 
+import re
+
 from flask import Flask, Response, abort, request
 from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -17,6 +19,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+# Of X-Forwarded-Prefix, with which all links begin.
+PREFIX = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
 
 
 def init_app(app: Flask) -> None:
@@ -30,15 +34,14 @@ def init_app(app: Flask) -> None:
 
 def _refuse_malformed_request() -> None:
     """Refuse what Werkzeug lets pass. A SecurityError is a 400, shown without links or the form."""
-    if request.content_length is None:  # no body, or one in chunks
-        try:
-            length = len(request.get_data())
-        except Exception as error:  # each server has its own for chunks that can't be read
-            raise SecurityError("The body of the request is malformed.") from error
-        if length == request.max_content_length:  # where Werkzeug silently cuts it
-            abort(413)
-    root = request.root_path  # from X-Forwarded-Prefix, too: with "//host", links lead there
-    if root[:1] not in ("", "/") or root[1:2] in ("/", "\\") or None in request.form:
+    try:  # each server has its own errors for chunks; some hosts can't be decoded
+        is_http = request.url_root.startswith(("http://", "https://"))
+        length = 0 if request.content_length else len(request.get_data())
+    except Exception as error:
+        raise SecurityError from error
+    if length == request.max_content_length:  # of chunks, which Werkzeug silently cuts there
+        abort(413)
+    if not (is_http and PREFIX.fullmatch(request.root_path)) or None in request.form:
         raise SecurityError  # None is the name of a field without one
 
 

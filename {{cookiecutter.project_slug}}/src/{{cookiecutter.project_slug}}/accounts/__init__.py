@@ -39,12 +39,20 @@ from . import events, pages, rate_limits, sessions
 from .datastore import Datastore, PasswordUtil, release_transaction
 from .mail import MailUtil
 from .models import Account, Passkey, Role
-from .second_factors import PasskeyUtil, RecoveryCodesUtil, Totp
+from .second_factors import (
+    PasskeyRegisterForm,
+    PasskeySigninForm,
+    PasskeyUtil,
+    RecoveryCodesUtil,
+    Totp,
+)
 from .settings import FRESHNESS, MAX_PASSWORD_LENGTH, get_settings
 
 log = logging.getLogger(__name__)
 # They send a message if there is an account, which takes longer; hashing hides it.
 TAKE_TIME = ("security.change_email", "security.send_confirmation")
+# The links in messages that work once.
+ONE_TIME_LINKS = ("security.confirm_email", "security.change_email_confirm")
 # They finish what another session may have begun, so Flask-Security's check at its start isn't enough.
 NEED_FRESHNESS = (
     "security.two_factor_setup_validate",
@@ -59,6 +67,7 @@ def init_app(app: Flask) -> None:
     if not (app.config["MAIL_URL"] or app.debug or app.testing):
         app.logger.warning("MAIL_URL is not set: nobody can register or reset a password")
     app.register_blueprint(pages.blueprint)  # first, so that its templates replace Flask-Security's
+    app.before_request(sessions.refuse_malformed_cookie)  # before Security loads the account
     security = Security(
         app,
         Datastore(db, Account, Role, Passkey),
@@ -67,6 +76,8 @@ def init_app(app: Flask) -> None:
         totp_cls=Totp,
         mf_recovery_codes_util_cls=RecoveryCodesUtil,
         webauthn_util_cls=PasskeyUtil,
+        wan_register_response_form=PasskeyRegisterForm,
+        wan_signin_response_form=PasskeySigninForm,
     )
     security.principal.skip_static = True  # static files need no query
     security.want_json(lambda request: False)  # it says more than the pages
@@ -79,6 +90,7 @@ def init_app(app: Flask) -> None:
     reset_password_instructions_sent.connect(_take_time, app)
     app.before_request(_check_form)
     rate_limits.init_app(app)
+    app.before_request(_hide_time)  # after the limits: hashing is slow
     app.register_error_handler(IntegrityError, _retry_request)
     app.after_request(_add_headers)
 
@@ -129,6 +141,13 @@ def _take_time(app: Flask | None = None, **extra: object) -> None:
     hash_password("not a password")
 
 
+def _hide_time() -> None:
+    """Take as long for an address without an account as for one to which a message is sent."""
+    is_sent = request.method == "POST" and request.endpoint in TAKE_TIME
+    if is_sent and (request.endpoint != "security.change_email" or current_user.is_authenticated):
+        _take_time()
+
+
 @auth_required("session")
 def _require_session() -> None:
     """Send visitors to the log-in page."""
@@ -148,6 +167,8 @@ def _check_form() -> ResponseReturnValue | None:
     if request.blueprint != "security":
         return None
     g.writes = True  # even on GET: the links in messages confirm addresses. See database.py.
+    if request.method == "HEAD" and request.endpoint in ONE_TIME_LINKS:
+        return Response()  # of a scanner of messages: the link is for its owner
     if request.is_json:
         abort(415, "This page accepts only forms. Programs can use the API, with a token.")
     for name, value in request.form.items(multi=True):
@@ -162,8 +183,6 @@ def _check_form() -> ResponseReturnValue | None:
     if is_for_code and current_user.is_authenticated and not has_new_key:
         return redirect(url_for("security.two_factor_setup"))  # the view would log out
     if request.method == "POST":
-        if request.endpoint in TAKE_TIME:
-            _take_time()
         if request.endpoint == "security.register":  # whether there is an account already or not
             session["registered"] = secrets.token_hex(16)
         if request.endpoint in NEED_FRESHNESS and current_user.is_authenticated:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import flask_security
+from blinker import signal
 from flask import current_app, has_request_context
 from flask_security import SQLAlchemyUserDatastore, UserMixin
 from zxcvbn import zxcvbn
@@ -14,6 +15,9 @@ ROLES = ("administrator",)
 # Of 4: more than 10^8 guesses. https://github.com/dwolfhub/zxcvbn-python
 MIN_SCORE = 3
 MAX_CHECKED = 24  # characters: for many letters that can stand for others, more would take seconds
+
+
+access_reset = signal("access-reset")
 
 
 class Datastore(SQLAlchemyUserDatastore):
@@ -46,6 +50,21 @@ class Datastore(SQLAlchemyUserDatastore):
                         raise ValueError(f"There is no role {name}. Roles: {', '.join(ROLES)}.")
                 values["roles"] = [self.find_or_create_role(name) for name in roles]
         return super().create_user(**values)
+
+    def webauthn_reset(self, user: Any) -> None:  # noqa: ANN401
+        """Delete the passkeys of an account."""
+        user.webauthn.clear()
+
+    def reset_user_access(self, user: UserMixin) -> None:
+        """End the sessions and tokens of an account, and delete its second factor and passkeys."""
+        super().reset_user_access(user)
+        access_reset.send(user=user)
+
+    def deactivate_user(self, user: UserMixin) -> bool:
+        """Deactivate an account, whose sessions and tokens end for good."""
+        self.set_uniquifier(user)
+        access_reset.send(user=user)
+        return super().deactivate_user(user)
 
 
 class PasswordUtil(flask_security.PasswordUtil):

@@ -63,7 +63,7 @@ class Account(db.Model, UserMixin):
             account_id=self.id,
             fs_uniquifier=self.fs_uniquifier,
             began_at=datetime.now(UTC),
-            address=request.remote_addr or "",
+            address=(request.remote_addr or "")[:64],  # a proxy may send more
             browser=request.user_agent.string[:255],
         )
         db.session.add(session)

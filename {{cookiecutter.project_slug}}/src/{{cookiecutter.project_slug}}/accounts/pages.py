@@ -114,7 +114,7 @@ def delete() -> ResponseReturnValue:
     logout_user()
     # The children first: MySQL cascades to no row to which another one refers.
     for table in reversed(db.metadata.sorted_tables):
-        if "owner_id" in table.c:
+        if "owner_id" in table.c and table.c.owner_id.references(Account.__table__.c.id):
             db.session.execute(table.delete().where(table.c.owner_id == account.id))
     db.session.delete(account)
     signal("account-deleted").send()

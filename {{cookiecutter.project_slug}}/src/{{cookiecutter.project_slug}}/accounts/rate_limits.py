@@ -13,17 +13,19 @@ from flask_security import current_user, uia_email_mapper
 PER_NETWORK = "20 per minute; 200 per hour"
 PER_ACCOUNT = "10 per minute; 50 per hour"
 
-# They are for the account of the address in the form.
-BY_ADDRESS = {
+# They send a message to the address in the form.
+MESSAGES = {
     "security.forgot_password",
-    "security.login",
     "security.register",
     "security.send_confirmation",
 }
-# They check a password, or send a message.
-PASSWORDS = BY_ADDRESS | {
+# They are for the account of the address in the form.
+BY_ADDRESS = MESSAGES | {"security.login"}
+# They check a password. Guesses must not keep the owner from asking for a new one.
+PASSWORDS = {
     "security.change_email",
     "security.change_password",
+    "security.login",
     "security.reset_password",
     "security.verify",
     "security.wan_signin_response",
@@ -53,7 +55,8 @@ def init_app(app: Flask) -> None:
             exempt_when=lambda: request.endpoint not in endpoints,
         )(blueprint)
 
-    limit("network", PER_NETWORK, PASSWORDS | CODES, get_network)
+    limit("network", PER_NETWORK, MESSAGES | PASSWORDS | CODES, get_network)
+    limit("message", PER_ACCOUNT, MESSAGES, get_account)
     limit("account", PER_ACCOUNT, PASSWORDS, get_account)
     limit("code", PER_ACCOUNT, CODES, get_account)
 

@@ -1,9 +1,11 @@
 """What people use besides the password: authenticator apps, recovery codes and passkeys."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flask_security
-from flask_security import UserMixin
+from flask import session
+from flask_security import UserMixin, WebAuthnRegisterResponseForm, WebAuthnSigninResponseForm
 from passlib.totp import TOTP, AppWallet
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -13,6 +15,8 @@ from webauthn.helpers.structs import (
 
 from ..database import db
 from .events import notify
+
+INVALID_ANSWER = "The answer of the passkey is invalid or has expired. Try again."
 
 
 class Totp(flask_security.Totp):
@@ -56,6 +60,11 @@ class RecoveryCodesUtil(flask_security.MfRecoveryCodesUtil):
 class PasskeyUtil(flask_security.WebauthnUtil):
     """Choose passkeys: https://www.w3.org/TR/webauthn-3/#dictionary-authenticatorSelection."""
 
+    def generate_challenge(self, nbytes: int | None = None) -> str:
+        """Create a challenge, which only this browser may answer, once."""
+        session["passkey_challenge"] = challenge = super().generate_challenge(nbytes)
+        return challenge
+
     def authenticator_selection(
         self, user: UserMixin, usage: str
     ) -> AuthenticatorSelectionCriteria:
@@ -72,6 +81,46 @@ class PasskeyUtil(flask_security.WebauthnUtil):
         if "secondary" in usage:
             return UserVerificationRequirement.DISCOURAGED
         return UserVerificationRequirement.REQUIRED
+
+
+class PasskeyRegisterForm(WebAuthnRegisterResponseForm):
+    """Add the passkey that answers the challenge of this browser."""
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Return whether the answer is valid."""
+        is_valid = _is_answer(self, super().validate)
+        self.extensions = "{}"  # Flask-Security would store them unchecked
+        return is_valid
+
+
+class PasskeySigninForm(WebAuthnSigninResponseForm):
+    """Log in by the passkey that answers the challenge of this browser."""
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Return whether the answer is valid, and of the account that has typed its password.
+
+        If it replaces the password, the passkey has to verify its owner.
+        """
+        if not _is_answer(self, super().validate):
+            return False
+        if self.is_secondary and self.user:
+            is_allowed = bool(self.user.fs_uniquifier == session["tf_user_id"])
+        else:
+            is_allowed = self.is_verify or self.mf_check
+        if not is_allowed:
+            self.form_errors.append(INVALID_ANSWER)
+        return is_allowed
+
+
+def _is_answer(form: Any, validate: Callable[[], bool]) -> bool:  # noqa: ANN401
+    """Return whether a form is valid, and answers the last challenge of this browser."""
+    try:
+        if session.pop("passkey_challenge", None) == form.challenge:
+            return validate()
+    except RecursionError:  # of the JSON
+        pass
+    form.form_errors.append(INVALID_ANSWER)
+    return False
 
 
 def _lock(account: UserMixin) -> None:

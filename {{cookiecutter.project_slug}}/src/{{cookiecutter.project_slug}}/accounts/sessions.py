@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from flask import Flask, g, session
+from flask import Flask, current_app, g, got_request_exception, request, session
 from flask_login import LoginManager, user_logged_in, user_logged_out
 from flask_security.utils import set_request_attr
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
+from werkzeug.exceptions import SecurityError
 
 from ..database import db
 from .models import Account, Session
@@ -20,8 +21,20 @@ def init_app(app: Flask, login_manager: LoginManager) -> None:
     login_manager.id_attribute = Account.begin_session.__name__
     login_manager.user_loader(load_account)
     login_manager.request_loader(lambda request: None)  # Flask-Security's tokens can't be revoked
+    got_request_exception.connect(_end_transaction, app)
     user_logged_in.connect(_delete_expired, app)
     user_logged_out.connect(_end_current, app)
+
+
+def refuse_malformed_cookie() -> None:
+    """Refuse a cookie that Flask-Login can't compare."""
+    if not request.cookies.get(current_app.config["REMEMBER_COOKIE_NAME"], "").isascii():
+        raise SecurityError
+
+
+def _end_transaction(app: Flask, exception: BaseException) -> None:
+    """End a transaction that has failed: Flask-Security commits even after an error."""
+    db.session.rollback()
 
 
 def load_account(key: str) -> Account | None:

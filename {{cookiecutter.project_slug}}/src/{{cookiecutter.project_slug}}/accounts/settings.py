@@ -30,6 +30,7 @@ def get_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         # https://flask-security.readthedocs.io/en/stable/configuration.html
         "SECURITY_URL_PREFIX": "/accounts",
+        "SECURITY_CACHE_CONTROL": {"private": None, "no-store": None},  # without values
         "SECURITY_CONFIRMABLE": True,
         "SECURITY_RECOVERABLE": True,
         "SECURITY_RESET_PASSWORD_WITHIN": timedelta(days=1),

@@ -18,11 +18,13 @@ from wtforms import StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
 from ..database import MAX_INTEGER, db
+from .datastore import access_reset
 from .events import notify
 from .models import Account
 from .settings import FRESHNESS
 
 TOKEN_LIFETIME = timedelta(days=365)
+MAX_TOKENS = 50  # of an account
 
 blueprint = Blueprint("tokens", __name__, url_prefix="/accounts/tokens")
 
@@ -79,6 +81,7 @@ def init_app(app: Flask) -> None:
     """Add the pages of the tokens."""
     app.register_blueprint(blueprint)
     password_reset.connect(_revoke_all, app)
+    access_reset.connect(_revoke_all)
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -87,8 +90,11 @@ def index() -> str:
     """List the tokens, and create one, which is shown this once."""
     form, new = TokenForm(), ""
     if form.validate_on_submit():
-        new = create_token(current_user, form.name.data or "")
-        notify(current_user, f"The API token “{form.name.data}” was created.")
+        if len(list_for(current_user)) < MAX_TOKENS:
+            new = create_token(current_user, form.name.data or "")
+            notify(current_user, f"The API token “{form.name.data}” was created.")
+        else:
+            flash(f"You can have at most {MAX_TOKENS} tokens. Revoke one that you don't need.")
     tokens = list_for(current_user)
     return render_template("accounts/tokens.html", form=form, new=new, tokens=tokens)
 
@@ -126,15 +132,14 @@ def require_token() -> None:
 
     Cookies are ignored: another site can make a browser send them.
     """
-    authorization = request.authorization
-    token = authorization.token if authorization and authorization.type == "bearer" else None
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
     query = (
         select(Account.id)
         .join(Token, Token.account_id == Account.id)
-        .where(Token.hash == _hash(token or ""), Token.made_at > datetime.now(UTC) - TOKEN_LIFETIME)
+        .where(Token.hash == _hash(token), Token.made_at > datetime.now(UTC) - TOKEN_LIFETIME)
         .where(Account.active)
     )
-    account_id = db.session.scalar(query) if token else None
+    account_id = db.session.scalar(query) if kind.lower() == "bearer" else None
     if account_id is None:
         abort(
             401,
@@ -145,7 +150,7 @@ def require_token() -> None:
     g.account_id = account_id
 
 
-def _revoke_all(app: Flask, user: Account, **options: object) -> None:
+def _revoke_all(sender: object, user: Account, **options: object) -> None:
     """Revoke the tokens of an account whose password is reset: somebody else may have them."""
     db.session.execute(delete(Token).where(Token.account_id == user.id))
 
