@@ -182,7 +182,7 @@ TYPES: Mapping[str, Type] = {
         "Numeric(12, 2)",
         "DecimalField",
         ("NumberRange(-MAX_DECIMAL, MAX_DECIMAL)",),
-        "",
+        "as_comparable",
         "fields.Decimal(pre_load=matches(DECIMAL), as_string=True,"
         ' metadata={{"type": "string", "pattern": DECIMAL}}, {options})',
         'Decimal(f"{{n}}.50")',
@@ -191,6 +191,7 @@ TYPES: Mapping[str, Type] = {
         bad_texts=(
             ('"x"', "Not a valid decimal value."),
             ('"1e10"', "Number must be between"),
+            ('"sNaN"', "Number must be between"),
         ),
         bad_jsons=("1", '"1.234"', '"NaN"'),
         parse=parse_decimal,
@@ -332,7 +333,7 @@ TYPES: Mapping[str, Type] = {
         "{make}",
         "str({make})",
         bad_texts=(('"0"', "Not a valid choice"),),
-        bad_jsons=('"1"', "0", "MAX_INTEGER"),
+        bad_jsons=('"1"', "0", "MAX_INTEGER", "10**20"),
     ),
     "many": Type(
         "list[{target}]",
@@ -340,12 +341,12 @@ TYPES: Mapping[str, Type] = {
         "SelectMultipleField",
         (),
         "",
-        "fields.List(fields.Integer(strict=True, pre_load=to_integer, validate=[validate.Range(1, MAX_INTEGER), check_{one}]),"
-        " validate=validate.Length(max=100), {options})",
+        "fields.List(fields.Integer(strict=True, pre_load=to_integer, validate=validate.Range(1, MAX_INTEGER)),"
+        " validate=[validate.Length(max=100), check_{many}], {options})",
         "[{make}]",
         "[str({make})]",
         bad_texts=(('["0"]', "not a valid choice"),),
-        bad_jsons=("1", "[0]", "[MAX_INTEGER]"),
+        bad_jsons=("1", "[0]", "[MAX_INTEGER]", "[10**20]", "[1] * 101"),
         can_be_unique=False,
     ),
 }
@@ -439,6 +440,7 @@ class Field:
             key=target.key if target else "",
             target=target.class_name if target else "",
             one=target.names.singular if target else "",
+            many=target.names.many if target else "",
             make=target.make if target else "",
             ondelete=', ondelete="SET NULL"' if self.is_optional else "",
             options="{options}",

@@ -23,7 +23,7 @@ STOCK = Path(__file__).parent / "templates"
 OWN = "generate"  # the owner's templates, in the folder of the project
 # What models, forms and schemas have or use, and the arguments of their functions.
 RESERVED_FIELDS = frozenset(
-    "app as_utc clean_lines clean_text created_at csrf_token data db dt errors false fields"
+    "app as_comparable as_utc clean_lines clean_text created_at csrf_token data db dt errors false fields"
     " form_errors formdata func hidden_tag id is_a is_submitted mapped_column matches meta obj optional"
     " owner owner_id populate_obj prefix process relationship self text_field to_integer to_uuid true validate"
     " validate_on_submit version".split()
