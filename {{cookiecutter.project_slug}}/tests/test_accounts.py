@@ -517,6 +517,7 @@ def test_attempts_are_counted_by_network(app: Flask, address: str, network: str)
 def test_deleting_an_account_deletes_what_belongs_to_it(app: Flask, client: FlaskClient) -> None:
     make_account(app, BEN)
     assert "Delete your account ann@example.com?" in client.get("/accounts/delete").text
+    assert client.head("/accounts/delete").status_code == 200
     assert list_addresses(app) == [ANN, BEN]
 
     submit(client, "/accounts/delete")

@@ -48,6 +48,7 @@ def test_a_note_is_changed(app: Flask, client: FlaskClient) -> None:
 def test_a_note_is_deleted_after_a_question(app: Flask, client: FlaskClient) -> None:
     path = f"/notes/{make_note(app)}/delete"
     assert "Delete “Milk”?" in client.get(path).text
+    assert client.head(path).status_code == 200
     assert titles(app) == ["Milk"]
 
     assert "“Milk” was deleted." in submit(client, path).text

@@ -20,7 +20,7 @@ from .security import CONTENT_POLICY
 from .text import clean_lines
 
 PROBLEM_JSON = "application/problem+json"
-# The rules of clean_text, for openapi.json. \s has \x85 in Python only, \ufeff in JavaScript only.
+# Like clean_text, and shown in openapi.json. Only Python's \s has \x85, only JavaScript's \ufeff.
 ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 MULTILINE = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
 NOT_BLANK = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
@@ -43,7 +43,7 @@ class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> object:
-        # Another site can't send this type without a preflight: https://fetch.spec.whatwg.org/
+        # Another site can't make a browser send this type without a CORS preflight.
         if req.mimetype != "application/json":
             abort(415, "Send JSON, with the header Content-Type: application/json.")
         try:
@@ -118,7 +118,7 @@ class Api(flask_smorest.Api):
     def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
 {%- endif %}
 {%- if cookiecutter.interface == "pages+api" %}
-        self.app.extensions["csrf"].exempt(blp)  # JSON, PUT and DELETE need a preflight
+        self.app.extensions["csrf"].exempt(blp)  # CORS preflights guard JSON, PUT and DELETE
 {%- endif %}
         super().register_blueprint(blp, **options)
 
@@ -127,7 +127,7 @@ def text_field(pattern: str, max_length: int, description: str, **options: Any) 
     """Return a field for text that matches the pattern."""
 
     def check(value: str) -> None:
-        if len(value) <= max_length and not re.fullmatch(pattern, value):  # longer would be slow
+        if len(value) <= max_length and not re.fullmatch(pattern, value):  # else Length refuses it
             raise ValidationError("This text doesn't match the pattern of the field.")
 
     return fields.String(

@@ -20,19 +20,19 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 # A checkout has .env and migrations/ beside pyproject.toml; a wheel has migrations/ in the package.
 CHECKOUT = Path(__file__).resolve().parents[2]
 IN_CHECKOUT = (CHECKOUT / "pyproject.toml").is_file()
-PROJECT_ROOT = CHECKOUT if IN_CHECKOUT else Path.cwd()  # of a wheel: where it runs
+PROJECT_ROOT = CHECKOUT if IN_CHECKOUT else Path.cwd()  # with a wheel: the working directory
 MIGRATIONS_FOLDER = (CHECKOUT if IN_CHECKOUT else Path(__file__).parent) / "migrations"
 ENV_FILE = PROJECT_ROOT / ".env"
 
 
 class ConfigurationError(NoAppException):
-    """Settings that can't be used: the flask command shows a NoAppException without traceback."""
+    """A settings error. The flask command shows a NoAppException without a traceback."""
 
-    show = ClickException.show  # without the usage, which NoAppException adds
+    show = ClickException.show  # without the usage, which its base class UsageError adds
 
 
 def load_config() -> SimpleNamespace:
-    """Return the settings, or raise ConfigurationError, which names all that can't be used."""
+    """Return the settings, or raise ConfigurationError, which lists everything that is wrong."""
     env = Env(eager=False)  # collects the errors, so that seal() raises all of them together
     env.add_parser("database_url", _parse_database_url)  # parsers get the defaults, too
     env.add_parser("optional_database_url", lambda text: text and _parse_database_url(text))
@@ -62,7 +62,7 @@ def load_config() -> SimpleNamespace:
     env.database_url("DATABASE_URL")
     env.int("QUERY_TIMEOUT", 30, validate=valid_seconds)
     env.float("SLOW_QUERY", 0.5, validate=valid_seconds)
-    env.optional_database_url("MIGRATION_DATABASE_URL", "")  # MIGRATION_*: for migrations
+    env.optional_database_url("MIGRATION_DATABASE_URL", "")  # set it if DATABASE_URL is a pooler
     env.float("MIGRATION_WAIT", 600, validate=valid_seconds)
     env.float("MIGRATION_LOCK_TIMEOUT", 10, validate=valid_seconds)
     env.float("MIGRATION_STATEMENT_TIMEOUT", 0, validate=valid_seconds)
@@ -99,7 +99,7 @@ def load_config() -> SimpleNamespace:
 
 
 def _check_secret_key(key: str) -> None:
-    """Refuse no key, and except in debug mode one that is easy to guess."""
+    """Refuse an empty key and, except in debug mode, one that is easy to guess."""
     if not key or (not get_debug_flag() and (len(key) < 32 or len(set(key)) < 10)):
         raise ValidationError(
             "It is missing or easy to guess. Set it to at least 32 random characters, as printed by:"
@@ -108,7 +108,7 @@ def _check_secret_key(key: str) -> None:
 
 
 def _parse_database_url(value: str) -> URL:
-    """Check a URL and its driver. The messages leave the URL out: it may hold a password."""
+    """Parse a URL and check its driver. The messages leave the URL out: it may hold a password."""
     try:
         url = make_url(re.sub("^postgres:", "postgresql+psycopg:", value))  # as Heroku writes it
         if url.get_dialect().is_async:
@@ -122,7 +122,7 @@ def _parse_database_url(value: str) -> URL:
             f"The driver of {url.drivername} can't be imported: {error}. Install its package:"
             " pymysql for mysql+pymysql://, psycopg[binary] for postgresql+psycopg://."
         ) from None
-    except (ArgumentError, ValueError):
+    except (ArgumentError, ValueError):  # not the ValidationError above, which is neither
         raise ValidationError(
             "It can't be read. Set it to a URL such as sqlite:///app.db or"
             " postgresql+psycopg://user:password@host/name. In a password, write @ : / # as"

@@ -73,7 +73,7 @@ def init_app(app: Flask) -> None:
     """Connect the application to its database."""
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
     seconds = app.config["QUERY_TIMEOUT"] or NO_LIMIT
-    behind_pooler = bool(app.config["MIGRATION_DATABASE_URL"])  # which migrations bypass
+    behind_pooler = bool(app.config["MIGRATION_DATABASE_URL"])  # migrations bypass the pooler
     options: dict[str, Any] = {"hide_parameters": not app.debug, "pool_pre_ping": True}
     options["connect_args"] = get_connect_args(url, seconds, behind_pooler)
     if not is_in_memory(url):
@@ -122,7 +122,7 @@ def get_connect_args(url: URL, seconds: int, behind_pooler: bool = False) -> dic
 def _create_sqlite_file(dialect: Dialect, record: object, args: list[str], options: object) -> None:
     """Create the file of an SQLite database so that only its owner can read it."""
     if dialect.name == "sqlite" and Path(args[0]).is_absolute():  # not :memory:
-        with suppress(OSError):  # a file that is there stays: https://sqlite.org/howtocorrupt.html
+        with suppress(OSError):  # never open an existing file: https://sqlite.org/howtocorrupt.html
             Path(args[0]).touch(0o600, exist_ok=False)
 
 
@@ -143,8 +143,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) 
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # After a read, SQLite refuses a write if another connection has written since. So all
-    # requests but these lock first; a view that writes on GET sets g.writes: https://sqlite.org/lang_transaction.html
+    # A write after a read can fail (https://sqlite.org/lang_transaction.html). So lock first, except
+    # in these requests. A view that writes on GET sets g.writes before its first query.
     reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
     connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
 

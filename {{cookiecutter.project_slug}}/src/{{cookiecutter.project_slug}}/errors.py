@@ -20,7 +20,7 @@ from .database import db
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, https://sqlite.org/rescode.html,
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 TEMPORARY = re.compile(
-    "25006|40...|53...|55P03|57...|58030"  # PostgreSQL: read-only, deadlock, full, locked, stopped
+    "25006|40...|53...|55P03|57...|58030"  # read-only, deadlock, full, locked, timeout or stop, I/O
     "|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
     "|1290|1792|1836|1213|1021|1114|1205|1317|1969|3024|1047"  # MySQL: the same, in this order
 )
@@ -49,12 +49,12 @@ def render_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseReturnValue:
-    """Return 409 for a conflict, 503 for what may work later. Re-raise the others."""
+    """Return 409 for a conflict, 503 for a lost connection or a passing fault, else re-raise."""
     if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL's own code: its SQLSTATE says less
         if any(CONFLICT.fullmatch(str(code)) for code in codes):
-            return handle_conflict(error, "The value is taken, or another row refers to this one.")
+            return handle_conflict(error, "The value is taken, or a reference would lead nowhere.")
         if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
         if {"25006", 1290, 1792, 1836}.intersection(codes):

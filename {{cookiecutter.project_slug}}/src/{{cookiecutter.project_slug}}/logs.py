@@ -15,14 +15,14 @@ from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-# In linear time: ++ never backtracks, and @ is optional. Without it, there was no password.
+# Possessive ++ never backtracks: linear time. A match without the final @ holds no password.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # a secret in a path, as in /reset/<token>
 # Format strings of Alembic's routine messages, and of Werkzeug's request lines: we log our own.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
-SECRET_NAMES = ("API_KEY", "PASSWORD", "SECRET", "SECRET_KEY", "TOKEN")  # endings
+SECRET_NAMES = ("API_KEY", "PASSWORD", "SECRET", "SECRET_KEY", "TOKEN")  # how their names end
 NOT_COUNTED = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")
-FROM_FIRST_QUOTE = re.compile(r"""['"\n].*""", re.DOTALL)
+FROM_FIRST_QUOTE = re.compile(r"""['"\n].*""", re.DOTALL)  # or line break: details follow
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class RedactingFormatter(JsonFormatter):
         text, error = str(super().formatException(ei)), ei[1]
         while error:  # this one, then each that caused it
             if isinstance(error, DBAPIError) and error.orig and error.orig.args:
-                message = FROM_FIRST_QUOTE.sub("***", str(error.orig.args[-1]))  # may quote values
+                message = FROM_FIRST_QUOTE.sub("***", str(error.orig.args[-1]))
                 text = text.replace(str(error.orig), message)
             error = error.__cause__ or error.__context__
         return text
@@ -51,7 +51,7 @@ class RedactingFormatter(JsonFormatter):
 
 
 def init_app(app: Flask) -> None:
-    """Set up the root logger, and log each request."""
+    """Set up the root logger, and log each request except health checks."""
     as_json = RedactingFormatter(
         "%(asctime)s %(levelname)s %(name)s %(message)s",
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
@@ -68,7 +68,7 @@ def init_app(app: Flask) -> None:
 
 
 def _get_secrets(app: Flask) -> tuple[str, ...]:
-    """Return the secrets among the settings, in each way in which a log may spell them."""
+    """Return the secrets among the settings, each in every spelling that a log may contain."""
     secrets = [app.config[name] for name in app.config if name.endswith(SECRET_NAMES)]
     secrets += app.config["SECRET_KEY_FALLBACKS"]
     for name in app.config:
@@ -84,7 +84,7 @@ def _get_secrets(app: Flask) -> tuple[str, ...]:
 
 
 def _filter_record(record: logging.LogRecord) -> bool:
-    """Drop the noise, and add the request to other records."""
+    """Drop the noise, and add the request's ID and the client's address to other records."""
     if has_request_context() and "request_id" in g:
         record.request_id, record.address = g.request_id, request.remote_addr
     return not NOISE.match(str(record.msg))

@@ -1,4 +1,4 @@
-"""Shared by all HTML pages: CSRF protection, error pages and the home page."""
+"""What the HTML pages share (CSRF protection and error pages), and the home page."""
 
 from flask import Blueprint, Flask, current_app, render_template, request
 from flask_safe_migrations import current_revisions, describe_database, find_problem

@@ -19,7 +19,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-# Of X-Forwarded-Prefix, with which all links begin.
+# A valid X-Forwarded-Prefix, which becomes request.root_path and begins all links.
 PREFIX = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
 
 
@@ -33,16 +33,16 @@ def init_app(app: Flask) -> None:
 
 
 def _refuse_malformed_request() -> None:
-    """Refuse what Werkzeug lets pass. A SecurityError is a 400, shown without links or the form."""
-    try:  # each server has its own errors for chunks; some hosts can't be decoded
+    """Refuse what Werkzeug lets pass. No template is rendered for a SecurityError (400)."""
+    try:  # servers raise their own errors for bad chunks; some hosts can't be decoded
         is_http = request.url_root.startswith(("http://", "https://"))
         length = 0 if request.content_length else len(request.get_data())
     except Exception as error:
         raise SecurityError from error
-    if length == request.max_content_length:  # of chunks, which Werkzeug silently cuts there
+    if length == request.max_content_length:  # Werkzeug silently cuts a chunked body there
         abort(413)
     if not (is_http and PREFIX.fullmatch(request.root_path)) or None in request.form:
-        raise SecurityError  # None is the name of a field without one
+        raise SecurityError  # None: the key of a multipart field without a name
 
 
 def _add_headers(response: Response) -> Response:

@@ -108,7 +108,7 @@ def invite() -> ResponseReturnValue:
 @auth_required("session", within=lambda: FRESHNESS)
 def delete() -> ResponseReturnValue:
     """Ask first, then delete the account with all that belongs to it."""
-    if request.method == "GET":
+    if request.method != "POST":  # HEAD, too: it needs no CSRF token
         return render_template("accounts/delete.html")
     account = db.session.get_one(Account, current_user.id)
     logout_user()

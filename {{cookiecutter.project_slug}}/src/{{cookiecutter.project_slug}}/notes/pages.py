@@ -62,7 +62,7 @@ def edit(note_id: int) -> ResponseReturnValue:
 @blueprint.route(f"{ONE_NOTE}/delete", methods=["GET", "POST"])
 def delete(note_id: int) -> ResponseReturnValue:
     note = queries.get_note_or_404(note_id)
-    if request.method == "GET":
+    if request.method != "POST":  # HEAD, too: it needs no CSRF token
         return render_template("notes/delete.html", note=note)
     queries.delete_note(note)
     flash(f"“{note}” was deleted.")

@@ -59,7 +59,7 @@ def list_notes(
 
 
 def save_note(note: Note, *, tag_names: Iterable[str], **values: Any) -> None:
-    """Save the values of the columns, or raise StaleDataError if the note has changed since."""
+    """Save these values. Raise StaleDataError if the note has changed since it was read."""
     note.tags = _get_tags(tag_names)
     for name, value in values.items():
         setattr(note, name, value)
@@ -69,7 +69,7 @@ def save_note(note: Note, *, tag_names: Iterable[str], **values: Any) -> None:
 
 
 def delete_note(note: Note) -> None:
-    """Delete a note, or raise StaleDataError if another request has changed it."""
+    """Delete a note. Raise StaleDataError if it has changed since it was read."""
     db.session.delete(note)
     db.session.commit()
 
