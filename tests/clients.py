@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from conftest import get, run
+from conftest import SCRIPTS, get, run
 
 NOTE = json.dumps({"title": "Milk", "body": "Two litres", "tags": ["home", "shop"]})
 GOOD = {("GET", 200), ("POST", 201)}
 # The right statuses by RFC 6585 and RFC 9110, where schemathesis expects others: If-Match is missing
 # or empty, or names another version.
-SCHEMATHESIS = """
+SCHEMATHESIS = f"""
+hooks = "{SCRIPTS / "schemathesis_hooks.py"}"
 [checks]
 missing_required_header.expected-statuses = [422, 428]
 positive_data_acceptance.expected-statuses = ["2xx", "3xx", 404, 409, 412, 428]
