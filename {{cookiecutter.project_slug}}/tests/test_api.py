@@ -244,6 +244,9 @@ def test_behind_a_proxy_with_a_prefix_the_description_has_it(client: FlaskClient
 
     assert description is not None
     assert description["servers"] == [{"url": "/shop"}]
+    assert client.options("/api/openapi.json", environ_overrides=behind).status_code == 200
+    missing = client.get("/api/nothing", environ_overrides=behind)
+    assert problem(missing)["instance"] == "/shop/api/nothing"
     assert "curl --request GET http://localhost/shop/api/lamps<" in page
 
 

@@ -153,6 +153,16 @@ def test_a_weak_key_is_refused_outside_development(
     assert key == load_config().SECRET_KEY
 
 
+def test_former_keys_are_separated_by_commas_and_not_weak(monkeypatch: pytest.MonkeyPatch) -> None:
+    former = "once upon a time there was a secret key"
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", f"{former}, {SECRET_KEY}")
+    assert [former, SECRET_KEY] == load_config().SECRET_KEY_FALLBACKS
+
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", f"weak,{SECRET_KEY}")
+    with pytest.raises(ConfigurationError, match="SECRET_KEY_FALLBACKS: It is missing or easy"):
+        load_config()
+
+
 def test_an_empty_key_is_refused_in_development_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASK_DEBUG", "1")
     monkeypatch.setenv("SECRET_KEY", "")

@@ -76,6 +76,15 @@ def test_a_database_that_does_not_answer_is_not_ready(new_app: NewApp) -> None:
     }
 
 
+def test_the_health_check_does_not_wait_for_those_who_write(new_app: NewApp) -> None:
+    app = new_app()
+    with app.app_context():
+        engine = db.engine
+
+    with engine.begin():  # locks an SQLite database
+        assert app.test_client().get("/readyz").status_code == 200
+
+
 def test_where_all_connections_are_in_use_a_request_is_answered_503(
     new_app: NewApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +166,9 @@ def test_a_row_that_is_there_already_is_a_conflict(app: Flask) -> None:
             db.session.execute(text("INSERT INTO alembic_version SELECT * FROM alembic_version"))
 
         response = app.make_response(handle_database_error(error.value))
+
+        at_commit = handle_database_error(error_of(None, sqlstate="23505"))
+        assert app.make_response(at_commit).status_code == 409
 
     assert response.status_code == 409
     assert "The value is taken" in response.get_data(as_text=True)

@@ -1,10 +1,11 @@
 """Says whether the application can serve, for the health check that a load balancer calls."""
 
-import logging
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from alembic.util import CommandError
-from sqlalchemy import Engine
+from flask import current_app
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ._revisions import connect, find_pending, known_revisions, read_heads
@@ -13,8 +14,6 @@ from ._state import State, get_state
 # Whether the server takes no writes, such as a replica: of its settings, for it isn't tried.
 IS_READ_ONLY = dict.fromkeys(("mysql", "mariadb"), "SELECT @@global.read_only = 1")
 IS_READ_ONLY["postgresql"] = "SELECT current_setting('transaction_read_only') = 'on'"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -40,12 +39,13 @@ def check_readiness(timeout: float = 0.8) -> Readiness:
             return Readiness("this code has no migrations")
     except CommandError as error:
         return Readiness(str(error))
-    asked = state.readiness.submit(_check_database, state.engine, state)
+    # With the context of the request, by which an application may set up its connections.
+    asked = state.readiness.submit(copy_context().run, _check_database, state.engine, state)
     try:
         return asked.result(timeout)
     except (SQLAlchemyError, TimeoutError):
         asked.cancel()  # if it waits for another, which is held up
-        log.exception("The database does not answer")
+        current_app.logger.exception("The database does not answer")
         return Readiness("the database does not answer")
 
 
@@ -53,7 +53,6 @@ def _check_database(engine: Engine, state: State) -> Readiness:
     with connect(engine) as connection:
         if pending := find_pending(state.directory, read_heads(connection, state)):
             return Readiness("migrations are pending", pending)
-        question = IS_READ_ONLY.get(connection.dialect.name)
-        if question and connection.exec_driver_sql(question).scalar():
+        if (sql := IS_READ_ONLY.get(connection.dialect.name)) and connection.scalar(text(sql)):
             return Readiness("the database takes no writes")
     return Readiness()

@@ -31,7 +31,7 @@ def create_app(test_config: object | None = None) -> Flask:
     logs.init_app(app)  # first, so that its after_request runs last
     security.init_app(app)
     database.init_app(app)
-    database.migrate.init_app(app, database.db, seed=seed)  # seeds.py imports database.py
+    database.migrate.init_app(app, database.db, seed=seed)  # here, because seeds.py imports db
     app.register_blueprint(health.blueprint)
 {%- if "pages" in cookiecutter.interface %}
 

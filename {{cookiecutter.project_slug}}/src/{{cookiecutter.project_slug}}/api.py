@@ -20,7 +20,7 @@ from .security import CONTENT_POLICY
 from .text import clean_lines
 
 PROBLEM_JSON = "application/problem+json"
-# Like clean_text, and shown in openapi.json. Only Python's \s has \x85, only JavaScript's \ufeff.
+# Shown in openapi.json; stricter than clean_text. \s differs: \x85 in Python, \ufeff in JavaScript.
 ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 MULTILINE = r"^([^\x00-\x08\x0b-\x1f\x7f]|\r\n)*$"
 NOT_BLANK = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
@@ -147,7 +147,7 @@ def is_api_request() -> bool:
 def render_problem(error: HTTPException) -> Response:
     """Return the error as JSON."""
     problem = {"type": "about:blank", "title": error.name, "status": error.code}
-    problem |= {"detail": error.description, "instance": quote(request.path)}
+    problem |= {"detail": error.description, "instance": quote(request.root_path + request.path)}
     if messages := getattr(error, "data", {}).get("messages"):  # of webargs
         problem |= {"detail": "Some values are invalid: see errors.", "errors": messages}
     return Response(json.dumps(problem), error.code, error.get_headers(), content_type=PROBLEM_JSON)
@@ -157,7 +157,7 @@ def _finish_response(response: Response) -> Response:
     if request.endpoint == "api-docs.openapi_rapidoc":
         policy = f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"  # RapiDoc sets styles
         response.headers["Content-Security-Policy"] = policy
-    elif request.endpoint == "api-docs.openapi_json" and request.root_path:
+    elif request.endpoint == "api-docs.openapi_json" and request.root_path and response.is_json:
         response.data = json.dumps(response.get_json() | {"servers": [{"url": request.root_path}]})
     if is_api_request():
         response.make_conditional(request)

@@ -28,7 +28,7 @@ ENV_FILE = PROJECT_ROOT / ".env"
 class ConfigurationError(NoAppException):
     """A settings error. The flask command shows a NoAppException without a traceback."""
 
-    show = ClickException.show  # without the usage, which its base class UsageError adds
+    show = ClickException.show  # NoAppException is a UsageError, which prints the usage, too
 
 
 def load_config() -> SimpleNamespace:
@@ -46,7 +46,7 @@ def load_config() -> SimpleNamespace:
     env.str("PROJECT_NAME", {{cookiecutter.project_name | python}})
     # https://flask.palletsprojects.com/en/stable/config/
     env.str("SECRET_KEY", validate=_check_secret_key)
-    env.words("SECRET_KEY_FALLBACKS", "")
+    env.list("SECRET_KEY_FALLBACKS", [], str.strip, validate=lambda s: [*map(_check_secret_key, s)])
 {%- if cookiecutter.accounts == "yes" %}
     env.add_parser("hosts", _parse_hosts)
     env.hosts("TRUSTED_HOSTS", "")
@@ -80,7 +80,7 @@ def load_config() -> SimpleNamespace:
     redis = partial(_check_server_url, schemes=("redis", "rediss"))
     env.str("RATELIMIT_STORAGE_URI", "memory://", validate=redis)
     env.str("TOTP_SECRET", "")
-    env.words("TOTP_SECRET_FALLBACKS", "")
+    env.list("TOTP_SECRET_FALLBACKS", [], str.strip)
     env.bool("SECURITY_REGISTERABLE", Env().bool("REGISTRATION", True))  # its former name
     env.bool("SECURITY_TWO_FACTOR", True)
     env.bool("SECURITY_WEBAUTHN", True)

@@ -73,7 +73,7 @@ def init_app(app: Flask) -> None:
     """Connect the application to its database."""
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
     seconds = app.config["QUERY_TIMEOUT"] or NO_LIMIT
-    behind_pooler = bool(app.config["MIGRATION_DATABASE_URL"])  # migrations bypass the pooler
+    behind_pooler = bool(app.config["MIGRATION_DATABASE_URL"])  # set only to bypass one
     options: dict[str, Any] = {"hide_parameters": not app.debug, "pool_pre_ping": True}
     options["connect_args"] = get_connect_args(url, seconds, behind_pooler)
     if not is_in_memory(url):
@@ -94,7 +94,7 @@ def init_app(app: Flask) -> None:
 
 
 def get_connect_args(url: URL, seconds: int, behind_pooler: bool = False) -> dict[str, Any]:
-    """Return the driver's options: timeouts, and what a database needs. Those in the URL win."""
+    """Return timeouts and UTC for these drivers, nothing for others. Options in the URL win."""
     mysql_limits = f"lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
     by_driver: dict[str, dict[str, Any]] = {
         # _begin_on_sqlite sends BEGIN: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable

@@ -22,7 +22,7 @@ from .database import db
 TEMPORARY = re.compile(
     "25006|40...|53...|55P03|57...|58030"  # read-only, deadlock, full, locked, timeout or stop, I/O
     "|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
-    "|1290|1792|1836|1213|1021|1114|1205|1317|1969|3024|1047"  # MySQL: the same, in this order
+    "|1290|1792|1836|1213|1021|1114|1205|1317|1969|3024|1047"  # MySQL alike; 1047: Galera
 )
 CONFLICT = re.compile("23503|23505|SQLITE_CONSTRAINT_(FOREIGNKEY|PRIMARYKEY|UNIQUE)|1062|1451|1452")
 
@@ -49,13 +49,13 @@ def render_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def handle_database_error(error: exc.DBAPIError | exc.TimeoutError) -> ResponseReturnValue:
-    """Return 409 for a conflict, 503 for a lost connection or a passing fault, else re-raise."""
-    if isinstance(error, exc.DBAPIError) and error.statement and not error.connection_invalidated:
+    """Return 409 for a conflict, 503 for a lost connection or a temporary fault, else re-raise."""
+    if isinstance(error, exc.DBAPIError) and not error.connection_invalidated:
         codes = [getattr(error.orig, name, None) for name in ("sqlstate", "sqlite_errorname")]
         codes += getattr(error.orig, "args", ())[:1]  # MySQL's own code: its SQLSTATE says less
         if any(CONFLICT.fullmatch(str(code)) for code in codes):
-            return handle_conflict(error, "The value is taken, or a reference would lead nowhere.")
-        if not any(TEMPORARY.fullmatch(str(code)) for code in codes):
+            return handle_conflict(error, "The value is taken, or a reference would break.")
+        if error.statement and not any(TEMPORARY.fullmatch(str(code)) for code in codes):
             raise error
         if {"25006", 1290, 1792, 1836}.intersection(codes):
             db.engine.dispose()  # read-only: after a failover, connect to the new primary

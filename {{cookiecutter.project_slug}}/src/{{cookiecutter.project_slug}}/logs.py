@@ -1,4 +1,4 @@
-"""Logging: one JSON object a line in production, readable lines in development."""
+"""Logging: one JSON object per line in production, readable lines in development."""
 
 import json
 import logging
@@ -15,20 +15,20 @@ from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-# Possessive ++ never backtracks: linear time. A match without the final @ holds no password.
+# Possessive ++ never backtracks: linear time. Without the final @, format() leaves a match as it is.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # a secret in a path, as in /reset/<token>
 # Format strings of Alembic's routine messages, and of Werkzeug's request lines: we log our own.
 NOISE = re.compile(r'set.* plugin|Context impl|Will assume|Generating static SQL|.*"%s" %s %s')
 SECRET_NAMES = ("API_KEY", "PASSWORD", "SECRET", "SECRET_KEY", "TOKEN")  # how their names end
 NOT_COUNTED = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL")
-FROM_FIRST_QUOTE = re.compile(r"""['"\n].*""", re.DOTALL)  # or line break: details follow
+FROM_FIRST_QUOTE = re.compile(r"""['"\n].*""", re.DOTALL)  # values follow a quote or a line break
 
 log = logging.getLogger(__name__)
 
 
 class RedactingFormatter(JsonFormatter):
-    """Formats as JSON, without passwords, secrets and the values that drivers quote in errors."""
+    """Formats as JSON, without passwords, secrets and values that drivers quote in tracebacks."""
 
     secrets: tuple[str, ...] = ()
 

@@ -20,7 +20,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 # A valid X-Forwarded-Prefix, which becomes request.root_path and begins all links.
-PREFIX = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
+PREFIX = re.compile(r"(/[\w.~-]+)*", re.ASCII)
 
 
 def init_app(app: Flask) -> None:
@@ -36,10 +36,10 @@ def _refuse_malformed_request() -> None:
     """Refuse what Werkzeug lets pass. No template is rendered for a SecurityError (400)."""
     try:  # servers raise their own errors for bad chunks; some hosts can't be decoded
         is_http = request.url_root.startswith(("http://", "https://"))
-        length = 0 if request.content_length else len(request.get_data())
+        chunked = 0 if request.content_length else len(request.get_data())  # bytes
     except Exception as error:
         raise SecurityError from error
-    if length == request.max_content_length:  # Werkzeug silently cuts a chunked body there
+    if chunked == request.max_content_length:  # Werkzeug silently cuts a chunked body there
         abort(413)
     if not (is_http and PREFIX.fullmatch(request.root_path)) or None in request.form:
         raise SecurityError  # None: the key of a multipart field without a name

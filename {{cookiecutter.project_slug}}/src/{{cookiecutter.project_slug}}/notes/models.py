@@ -18,8 +18,7 @@ note_tag = db.Table(
     "note_tag",
     Column("note_id", ForeignKey("note.id", ondelete="CASCADE"), primary_key=True),
     Column("tag_id", ForeignKey("tag.id", ondelete="CASCADE"), primary_key=True),
-    # For the newest notes of a tag; the primary key is for the tags of a note.
-    Index(None, "tag_id", "note_id"),
+    Index(None, "tag_id", "note_id"),  # for the newest notes of a tag
 )
 
 

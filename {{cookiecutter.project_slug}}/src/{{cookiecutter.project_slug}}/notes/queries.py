@@ -11,7 +11,7 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import flag_modified
 
-from ..database import db
+from ..database import MAX_INTEGER, db
 from .models import Note, Tag, note_tag
 
 {% if cookiecutter.accounts == "yes" %}
@@ -51,9 +51,10 @@ def list_notes(
         columns = (Note.title, Note.body)
         query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
     if tag:
-        # Sorted by a column of note_tag: its index alone finds the newest notes.
+        # Limited and sorted by columns of note_tag: its index alone finds the newest notes.
         tag_id = select(Tag.id).where(Tag.name == tag).scalar_subquery()
         query = query.join(note_tag).where(note_tag.c.tag_id == tag_id)
+        query = query.where(note_tag.c.note_id <= (before or MAX_INTEGER))
         order = note_tag.c.note_id.desc()
     return db.session.scalars(query.order_by(order).limit(limit)).all()
 
