@@ -31,6 +31,8 @@ def test_the_file_of_a_model_that_nothing_imports_is_named(
 
     assert said.count("are ignored: import this module") == 1
     assert "unimported_shop/books/models.py are ignored" in said
+    empty_site.flask("upgrade")
+    assert "unimported_shop/books/models.py are ignored" in empty_site.flask("check")
 
 
 @on_sqlite

@@ -119,7 +119,7 @@ def ask(
 
 def test_a_book_is_written_found_changed_and_deleted_by_a_program(port: int) -> None:
     shelf = ask(port, "POST", "/api/shelves", {"name": "Poems"})[2]["id"]
-    book = BOOK | {"shelf_id": shelf}
+    book = BOOK | {"shelf_id": shelf, "price": "9.5"}  # stored with two places
 
     status, etag, made = ask(port, "POST", "/api/books", book)
     assert status == 201

@@ -84,13 +84,20 @@ def explain_missing_privilege(url: URL, error: str) -> str:
     return f"An administrator allows the tests their own databases by: {statement};"
 
 
+# The settings without a default, as the tests set them.
+{%- if cookiecutter.accounts == "yes" %}
+REQUIRED = {"SECRET_KEY": SECRET_KEY, "TRUSTED_HOSTS": "localhost"}
+{%- else %}
+REQUIRED = {"SECRET_KEY": SECRET_KEY}
+{%- endif %}
+
+
 @pytest.fixture(scope="session")
 def config(new_database: Callable[[str], URL], test_settings: Config) -> Config:
     """Return the settings as in production, whatever the environment is, but over HTTP."""
     url = new_database("test").render_as_string(hide_password=False)
-    environment = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": url, "TRUSTED_HOSTS": "localhost"}
     with (
-        mock.patch.dict(os.environ, environment, clear=True),
+        mock.patch.dict(os.environ, REQUIRED | {"DATABASE_URL": url}, clear=True),
         mock.patch.object(config_module, "ENV_FILE", Path("nowhere")),
     ):
         return vars(config_module.load_config()) | test_settings

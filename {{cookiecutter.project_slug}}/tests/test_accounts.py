@@ -19,7 +19,7 @@ from urllib.parse import quote, urljoin
 import flask_migrate
 import pytest
 from account_factories import PASSWORD, log_in, make_account
-from conftest import SECRET_KEY, NewApp
+from conftest import REQUIRED, NewApp
 from flask import Blueprint, Flask, Response, after_this_request, g
 from flask.testing import FlaskClient
 from flask_security import EmailValidateException
@@ -922,9 +922,8 @@ def production(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set what is required in production, in the environment alone."""
     monkeypatch.setattr(settings, "ENV_FILE", Path("nowhere"))
     monkeypatch.delenv("FLASK_DEBUG", raising=False)
-    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
-    monkeypatch.setenv("DATABASE_URL", "sqlite://")
-    monkeypatch.setenv("TRUSTED_HOSTS", "localhost")
+    for name, value in (REQUIRED | {"DATABASE_URL": "sqlite://"}).items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.mark.usefixtures("production")

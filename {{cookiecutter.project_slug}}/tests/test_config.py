@@ -7,7 +7,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from conftest import SECRET_KEY
+from conftest import REQUIRED, SECRET_KEY
 
 from {{ cookiecutter.project_slug }} import config
 from {{ cookiecutter.project_slug }}.config import (
@@ -26,11 +26,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("FLASK_DEBUG", raising=False)
     monkeypatch.setattr(config, "ENV_FILE", tmp_path / ".env")
-    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
-    monkeypatch.setenv("DATABASE_URL", "sqlite:///app.db")
-{%- if cookiecutter.accounts == "yes" %}
-    monkeypatch.setenv("TRUSTED_HOSTS", "localhost,127.0.0.1")
-{%- endif %}
+    for name, value in (REQUIRED | {"DATABASE_URL": "sqlite:///app.db"}).items():
+        monkeypatch.setenv(name, value)
 
 
 def find_names() -> set[str]:

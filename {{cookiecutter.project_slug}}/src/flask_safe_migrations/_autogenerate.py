@@ -38,6 +38,9 @@ def process_directives(
     directives: list[ops.MigrationScript],
 ) -> None:
     """Let the application change the revision that is being made, then make it safe."""
+    for path in _differences.find_unimported_models():
+        text = "Models in %s are ignored: import this module where the application is created."
+        log.warning(text, os.path.relpath(path))
     is_requested = _options.is_requested()
     if is_requested and _options.is_first_revision():
         _fill_first_revision(migration, directives[0])
@@ -71,9 +74,6 @@ def _fill_first_revision(migration: MigrationContext, script: ops.MigrationScrip
 
 def _process(migration: MigrationContext, script: ops.MigrationScript) -> list[ops.MigrationScript]:
     """Turn what Alembic has found into revisions that are safe, or refuse."""
-    for path in _differences.find_unimported_models():
-        text = "Models in %s are ignored: import this module where the application is created."
-        log.warning(text, os.path.relpath(path))
     if not get_state().tables:
         raise CommandError(_safety_checks.NO_MODELS)
     upgrade = script.upgrade_ops

@@ -88,7 +88,7 @@ def lint(revisions: tuple[str, ...]) -> None:
 @with_appcontext
 @errors_in_one_line()
 def backfill(column: str, expression: str, where: str | None, batch_size: int) -> None:
-    """Set COLUMN, such as note.rank, to the SQL EXPRESSION in small batches.
+    """Set COLUMN, such as note.rank, to the SQL EXPRESSION, such as 0 or "'new'", in batches.
 
     By default, only rows where COLUMN is NULL change. To continue, run the command again.
     """
