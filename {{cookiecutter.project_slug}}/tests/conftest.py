@@ -84,12 +84,8 @@ def explain_missing_privilege(url: URL, error: str) -> str:
     return f"An administrator allows the tests their own databases by: {statement};"
 
 
-# The settings without a default, as the tests set them.
-{%- if cookiecutter.accounts == "yes" %}
+# The settings without a default, as the tests set them, and the host of the test client.
 REQUIRED = {"SECRET_KEY": SECRET_KEY, "TRUSTED_HOSTS": "localhost"}
-{%- else %}
-REQUIRED = {"SECRET_KEY": SECRET_KEY}
-{%- endif %}
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,9 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(config, "ENV_FILE", tmp_path / ".env")
     for name, value in (REQUIRED | {"DATABASE_URL": "sqlite:///app.db"}).items():
         monkeypatch.setenv(name, value)
+{%- if cookiecutter.accounts == "no" %}
+    monkeypatch.delenv("TRUSTED_HOSTS")
+{%- endif %}
 
 
 def find_names() -> set[str]:
