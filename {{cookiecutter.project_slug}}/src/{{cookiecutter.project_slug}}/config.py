@@ -51,7 +51,7 @@ def load_config() -> SimpleNamespace:
     env.add_parser("hosts", _parse_hosts)
     env.hosts("TRUSTED_HOSTS", "")
 {%- else %}
-    env.words("TRUSTED_HOSTS", "")
+    env.words("TRUSTED_HOSTS", "")  # an empty list allows all hosts
 {%- endif %}
     env.int("MAX_CONTENT_LENGTH", 250_000, validate=validate.Range(1, 999_999_999))
 {%- if "pages" in cookiecutter.interface %}

@@ -50,7 +50,7 @@ class Base(DeclarativeBase):
             naming_convention={
                 "ix": "ix_%(table_name)s_%(column_0_N_name)s",
                 "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-                "check": name_check,  # for "ck": the given name, or a hash of the condition
+                "check": name_check,  # for "ck" without a name: a hash of the condition
                 "ck": "ck_%(table_name)s_%(check)s",
                 "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
                 "pk": "pk_%(table_name)s",
@@ -143,8 +143,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) 
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # A write after a read can fail (https://sqlite.org/lang_transaction.html). So lock first, except
-    # in these requests. A view that writes on GET sets g.writes before its first query.
+    # A write after a read can fail: https://sqlite.org/lang_transaction.html. So lock first, unless
+    # the request only reads. A view that writes on GET sets g.writes before its first query.
     reads = has_request_context() and request.method in ("GET", "HEAD", "OPTIONS")
     connection.exec_driver_sql("BEGIN" if reads and "writes" not in g else "BEGIN IMMEDIATE")
 

@@ -22,7 +22,7 @@ from .database import db
 TEMPORARY = re.compile(
     "25006|40...|53...|55P03|57...|58030"  # read-only, deadlock, full, locked, timeout or stop, I/O
     "|SQLITE_(BUSY|CANTOPEN|FULL|IOERR|LOCKED|READONLY).*"
-    "|1290|1792|1836|1213|1021|1114|1205|1317|1969|3024|1047"  # MySQL alike; 1047: Galera
+    "|1290|1792|1836|1213|1021|1114|1205|1317|1969|3024|1047"  # the same of MySQL; 1047: of Galera
 )
 CONFLICT = re.compile("23503|23505|SQLITE_CONSTRAINT_(FOREIGNKEY|PRIMARYKEY|UNIQUE)|1062|1451|1452")
 

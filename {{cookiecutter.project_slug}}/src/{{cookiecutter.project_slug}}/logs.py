@@ -15,7 +15,7 @@ from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-# Possessive ++ never backtracks: linear time. Without the final @, format() leaves a match as it is.
+# Possessive + never backtracks: linear time. A match without the final @ is left as it is.
 PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*+:)[^@\s]++(@?)")
 TOKEN = re.compile(r"[\w.~=-]{30,}", re.ASCII)  # a secret in a path, as in /reset/<token>
 # Format strings of Alembic's routine messages, and of Werkzeug's request lines: we log our own.

@@ -35,7 +35,7 @@ def init_app(app: Flask) -> None:
 def _refuse_malformed_request() -> None:
     """Refuse what Werkzeug lets pass. No template is rendered for a SecurityError (400)."""
     try:  # servers raise their own errors for bad chunks; some hosts can't be decoded
-        is_http = request.url_root.startswith(("http://", "https://"))
+        is_http = request.url_root.startswith(("http://", "https://"))  # X-Forwarded-Proto
         chunked = 0 if request.content_length else len(request.get_data())  # bytes
     except Exception as error:
         raise SecurityError from error

@@ -77,6 +77,6 @@ def _save(note: Note, form: NoteForm) -> ResponseReturnValue:
 
 
 def _show_form(form: NoteForm, note: Note | None = None, is_stale: bool = False) -> tuple[str, int]:
-    """Show the form, with status 422 for errors, and 409 if the note has changed since."""
+    """Show the form, with status 422 for errors, and 409 if the note was changed meanwhile."""
     page = render_template("notes/form.html", form=form, note=note, is_stale=is_stale)
     return page, 409 if is_stale else 422 if form.errors else 200

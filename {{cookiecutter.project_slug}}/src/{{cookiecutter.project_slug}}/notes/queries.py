@@ -54,7 +54,7 @@ def list_notes(
         # Limited and sorted by columns of note_tag: its index alone finds the newest notes.
         tag_id = select(Tag.id).where(Tag.name == tag).scalar_subquery()
         query = query.join(note_tag).where(note_tag.c.tag_id == tag_id)
-        query = query.where(note_tag.c.note_id <= (before or MAX_INTEGER))
+        query = query.where(note_tag.c.note_id <= (before or MAX_INTEGER))  # < before: see above
         order = note_tag.c.note_id.desc()
     return db.session.scalars(query.order_by(order).limit(limit)).all()
 
