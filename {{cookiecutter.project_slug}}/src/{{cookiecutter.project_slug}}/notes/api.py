@@ -75,7 +75,7 @@ def create(values: dict[str, Any]) -> tuple[Note, dict[str, str]]:
 @blueprint.etag
 class NoteView(MethodView):
     @blueprint.response(200, NoteSchema)
-    @blueprint.alt_response(304, "NOT_MODIFIED")  # see METHODS_CHECKING_NOT_MODIFIED in ../api.py
+    @blueprint.alt_response(304, "NOT_MODIFIED")  # see METHODS_CHECKING_NOT_MODIFIED in api.py
     @blueprint.doc(parameters=["IF_NONE_MATCH"])
     def get(self, note_id: int) -> Note:
         """Read a note."""
