@@ -168,7 +168,8 @@ def measure(side: str, revisions: int) -> None:
     from my_app import database
 
     if side == BARE:
-        database.LISTENERS.clear()
+        for listener in ("_set_up_sqlite", "_begin_on_sqlite"):
+            setattr(database, listener, lambda *arguments: None)
     logging.disable(logging.CRITICAL)
     create_app = my_app.create_app if side == "ours" else stock.create_app
     with create_app().app_context():

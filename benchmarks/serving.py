@@ -394,12 +394,12 @@ def without(part: str) -> Any:  # noqa: ANN401
     if part in ("headers", "all"):
         leave_out("_add_headers")
     if part in ("logs", "all"):
-        leave_out("_start_timer")
+        leave_out("_begin_request")
         leave_out("_log_request")
     if part in ("CSRF", "all"):
         leave_out("csrf_protect")
     if part in ("transactions", "all"):
-        event.remove(used, "begin", database.LISTENERS["sqlite"]["begin"])
+        event.remove(used, "begin", database._begin_on_sqlite)
         event.listen(used, "connect", lambda made, _: setattr(made, "isolation_level", ""))
     return app
 

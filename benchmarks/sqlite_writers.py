@@ -72,7 +72,8 @@ def make_app(settings: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
     from my_app import create_app, database
 
     if settings == "stock":
-        database.LISTENERS.clear()
+        for listener in ("_set_up_sqlite", "_begin_on_sqlite"):
+            setattr(database, listener, lambda *arguments: None)
         database.get_connect_args = lambda *arguments: {}
     app = create_app()
     app.config["WTF_CSRF_ENABLED"] = False
