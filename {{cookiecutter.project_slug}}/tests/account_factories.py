@@ -38,3 +38,8 @@ def log_in(app: Flask, email: str) -> FlaskClient:
     with client.session_transaction() as session_of_client:
         session_of_client.update(values)
     return client
+
+
+def is_logged_in(client: FlaskClient) -> bool:
+    """Return whether an account is logged in."""
+    return client.get("/accounts").status_code == 200

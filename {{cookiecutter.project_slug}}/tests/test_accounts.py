@@ -18,7 +18,7 @@ from urllib.parse import quote, urljoin
 
 import flask_migrate
 import pytest
-from account_factories import PASSWORD, log_in, make_account
+from account_factories import PASSWORD, is_logged_in, log_in, make_account
 from conftest import REQUIRED, NewApp
 from flask import Blueprint, Flask, Response, after_this_request, g
 from flask.testing import FlaskClient
@@ -101,10 +101,6 @@ def type_password(
     typed = {"email": email, "password": password, **more}
     assert typed.keys() <= fields.keys()
     return client.post("/accounts/login", data=fields | typed)
-
-
-def is_logged_in(client: FlaskClient) -> bool:
-    return client.get("/accounts").status_code == 200
 
 
 def list_addresses(app: Flask) -> list[str]:

@@ -9,7 +9,7 @@ import secrets
 from html import unescape
 
 import pytest
-from account_factories import PASSWORD, log_in, make_account
+from account_factories import PASSWORD, is_logged_in, log_in, make_account
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
@@ -97,10 +97,6 @@ def sign_in(client: FlaskClient, key: SoftwareKey, flags: int = PRESENT | VERIFI
     challenge, path = begin(client, "/accounts/wan-signin")
     post(client, path, credential=key.sign(challenge, flags))
     return is_logged_in(client)
-
-
-def is_logged_in(client: FlaskClient) -> bool:
-    return client.get("/accounts").status_code == 200
 
 
 def test_a_passkey_replaces_the_password_if_it_verifies_its_owner(
